@@ -1,0 +1,35 @@
+# `make up` brings up the example agent and asks it a question; `make test` runs every test. Both set up what they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: up test lint prove bench clean
+
+$(BIN)/bedplate: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+up: $(BIN)/bedplate
+	$(BIN)/bedplate up --stage prototype
+	$(BIN)/bedplate ask "What is a release in Bedplate?"
+
+$(VENV)/.dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+test: $(VENV)/.dev lint
+	$(BIN)/pytest -n 2
+
+prove: $(VENV)/.dev
+	$(BIN)/pytest -n 2 tests/prove
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,270 @@
+"""The blueprint: a manifest resolved for one stage. Frozen values; everything after loading works on these.
+
+Paths are absolute unless said otherwise; durations are seconds; sizes are bytes; money is US dollars.
+`where` fields hold `agent.yaml:LINE`. Nothing here is secret: secrets appear by name only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bedplate.access import ScopeSet
+
+
+@dataclass(frozen=True)
+class SecretRef:
+    """A secret by name. On the local target it is read from the environment or `.env` as `NAME_IN_UPPER_CASE`."""
+
+    name: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that holds it: upper case, `-` and `.` as `_`."""
+        return self.name.upper().replace("-", "_").replace(".", "_")
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """A file that the manifest names: its path relative to the project (POSIX), its SHA-256 and its size."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The model: `id` and `fallback` are `provider:model`; `settings` has temperature, maxTokens, topP, seed."""
+
+    id: str
+    fallback: tuple[str, ...] = ()
+    settings: Mapping[str, float | int] = field(default_factory=dict)
+    base_url: str | None = None
+    credentials: SecretRef | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A folder or file of documents. `files` is sorted by path; `digest` covers their paths and contents."""
+
+    name: str
+    root: str
+    files: tuple[FileRef, ...]
+    digest: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class SearchTool:
+    """Searches one data source. Operations: `search(query, limit)` and `open(path)`, both verb `read`."""
+
+    name: str
+    use: str
+    description: str = ""
+    where: str = ""
+    type: Literal["search"] = "search"
+
+
+@dataclass(frozen=True)
+class PythonTool:
+    """A function `module:function` of the project, run in a sandboxed process of its own. `data` are source names."""
+
+    name: str
+    entrypoint: str
+    data: tuple[str, ...] = ()
+    description: str = ""
+    where: str = ""
+    type: Literal["python"] = "python"
+
+
+@dataclass(frozen=True)
+class McpTool:
+    """An MCP server: `command` (started by the gateway over stdio) or `url` (streamable HTTP), one of the two."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    url: str | None = None
+    env: Mapping[str, SecretRef] = field(default_factory=dict)
+    credentials: SecretRef | None = None
+    description: str = ""
+    where: str = ""
+    type: Literal["mcp"] = "mcp"
+
+
+@dataclass(frozen=True)
+class HttpTool:
+    """Operations of an OpenAPI document. `document` is its path; `base_url` overrides the document's server."""
+
+    name: str
+    document: str
+    base_url: str | None = None
+    credentials: SecretRef | None = None
+    description: str = ""
+    where: str = ""
+    type: Literal["http"] = "http"
+
+
+Tool = SearchTool | PythonTool | McpTool | HttpTool
+
+
+@dataclass(frozen=True)
+class SessionMemory:
+    """Conversations: kept for `retention` seconds after their last turn, readable by the same user only."""
+
+    retention: int
+    per: Literal["user"] = "user"
+
+
+@dataclass(frozen=True)
+class LongTermMemory:
+    """Facts about a user. `write`: `afterTurn` also takes down what the user says of themselves, `tool` does not.
+
+    `redact` holds what is masked before a fact is stored: `email`, `phone`, `card`.
+    """
+
+    retention: int
+    write: Literal["afterTurn", "tool"] = "afterTurn"
+    redact: tuple[str, ...] = ()
+    per: Literal["user"] = "user"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the agent remembers. None means that kind of memory does not exist."""
+
+    sessions: SessionMemory | None = None
+    long_term: LongTermMemory | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One threshold: the metric must be at least `min` or at most `max`."""
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class EvalSuite:
+    """A dataset, how often each case runs, and the gates over it. `dataset` is a project-relative path."""
+
+    name: str
+    dataset: str
+    repeats: int
+    gates: tuple[Gate, ...]
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Tracing:
+    """`content`: what becomes of message text in spans. `sample_ratio` is the share of turns traced, 0 to 1."""
+
+    content: Literal["none", "redacted", "full"] = "redacted"
+    sample_ratio: float = 1.0
+    retention: int = 30 * 86400
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Per turn. `timeout` in seconds, `cost` in US dollars (None: not limited)."""
+
+    requests: int = 12
+    tool_calls: int = 20
+    tokens: int = 60_000
+    cost: float | None = None
+    timeout: float = 90.0
+
+
+@dataclass(frozen=True)
+class Expose:
+    """How callers reach the agent. `/invocations` and `/ping` are always there; `protocols` adds `chat` and `mcp`.
+
+    `port` None: a free port is chosen once and kept.
+    """
+
+    protocols: tuple[str, ...] = ("chat",)
+    auth: Literal["apiKey"] = "apiKey"
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Bounds of the agent's process: `memory` in bytes of address-space-independent resident use, `pids` a count."""
+
+    memory: int = 512 * 1024 * 1024
+    pids: int = 64
+
+
+@dataclass(frozen=True)
+class Digests:
+    """`build` is the same for every stage; `behaviour` covers the resolved fields that shape answers in this stage.
+
+    Both are `sha256:` and 64 hex digits.
+    """
+
+    build: str
+    behaviour: str
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """An agent in one stage, complete: everything that compiling, deploying and running it needs to know."""
+
+    name: str
+    stage: str
+    target: Literal["local"]
+    intent: Literal["script", "product"]
+    project: str
+    """The project's folder, where `agent.yaml` stands."""
+    model: ModelSpec
+    instructions: str
+    data: tuple[DataSource, ...]
+    tools: tuple[Tool, ...]
+    scopes: ScopeSet
+    memory: Memory
+    evals: tuple[EvalSuite, ...]
+    tracing: Tracing
+    limits: Limits
+    expose: Expose
+    sandbox: Sandbox
+    digests: Digests
+    description: str = ""
+    owner: str = ""
+    code: tuple[FileRef, ...] = ()
+    """The project's Python files, where a python tool exists; what its sandbox can read."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Line in `agent.yaml` of each dotted path that is written there (`limits.tokens`, `tools.docs`)."""
+
+
+def secrets_of(blueprint: Blueprint) -> dict[str, SecretRef]:
+    """Every secret that the blueprint needs, by name."""
+    refs: list[SecretRef] = [r for r in (blueprint.model.credentials,) if r]
+    for tool in blueprint.tools:
+        match tool:
+            case McpTool():
+                refs += [*tool.env.values(), *([tool.credentials] if tool.credentials else [])]
+            case HttpTool(credentials=SecretRef() as ref):
+                refs.append(ref)
+            case _:
+                pass
+    return {ref.name: ref for ref in refs}
+
+
+def to_json(blueprint: Blueprint) -> dict[str, Any]:
+    """The blueprint as JSON values, as `from_json` reads it back."""
+    from pydantic import TypeAdapter
+
+    document: dict[str, Any] = TypeAdapter(Blueprint).dump_python(blueprint, mode="json")
+    return document
+
+
+def from_json(document: Mapping[str, Any]) -> Blueprint:
+    """The blueprint of `to_json`'s document. Raises pydantic.ValidationError where it is none."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Blueprint).validate_python(dict(document))

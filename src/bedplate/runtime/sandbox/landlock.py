@@ -34,7 +34,9 @@ def _run(options: dict[str, Any], command: list[str], private: Path) -> int:
     environment = dict(os.environ)
     ready = environment.pop("BEDPLATE_READY_FD", None)
     box = Sandbox(
-        fs_readable=[path for path in (*_LIBRARIES, *readable_paths(map(Path, options["readable"]))) if Path(path).exists()],
+        fs_readable=[
+            path for path in (*_LIBRARIES, *readable_paths(map(Path, options["readable"]))) if Path(path).exists()
+        ],
         fs_writable=[str(private), "/dev/null"],
         net_allow=[f"tcp://127.0.0.1:{environment['BEDPLATE_PORT']}"] if options["agent"] else [],
         max_memory=options["memory"],

@@ -73,9 +73,7 @@ def _bwrap(argv: Sequence[str], spec: SandboxSpec, args_fd: int, handover: int |
     return (program, "--args", str(args_fd), "--", *_helper(argv, spec, own_users=True, handover=handover))
 
 
-def _helper(
-    argv: Sequence[str], spec: SandboxSpec, *, own_users: bool, handover: int | None = None
-) -> tuple[str, ...]:
+def _helper(argv: Sequence[str], spec: SandboxSpec, *, own_users: bool, handover: int | None = None) -> tuple[str, ...]:
     options: dict[str, int] = {"memory": spec.memory}
     if own_users:
         options["pids"] = spec.pids

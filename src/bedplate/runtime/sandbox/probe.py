@@ -9,7 +9,7 @@ from functools import cache
 
 from bedplate.problems import BedplateError
 from bedplate.runtime.sandbox import seccomp
-from bedplate.runtime.sandbox.model import Backend, Capability
+from bedplate.runtime.sandbox.model import BACKENDS, Backend, Capability, Launch
 from bedplate.runtime.sandbox.prepare import tool_command
 
 _PROGRAM = "print('inside')"
@@ -17,8 +17,8 @@ _PROGRAM = "print('inside')"
 
 def best_backend() -> Capability:
     """The strongest backend that works here. It is `none` where no other does; using it needs a person's word."""
-    for backend in ("bubblewrap", "sandlock"):
-        found = _try(backend)  # type: ignore[arg-type]
+    for backend in BACKENDS[:-1]:
+        found = _try(backend)
         if found.works:
             return found
     return Capability("none", True, "; ".join(c.detail for c in probe() if not c.works))
@@ -46,16 +46,18 @@ def _try(backend: Backend) -> Capability:
         )
     except BedplateError as error:
         return Capability(backend, False, error.problems[0].summary)
-    return _run(backend, launch.argv, launch.env, launch.pass_fds)
+    return _run(backend, launch)
 
 
-def _run(backend: Backend, argv: tuple[str, ...], env: object, fds: tuple[int, ...]) -> Capability:
+def _run(backend: Backend, launch: Launch) -> Capability:
     try:
-        done = subprocess.run(argv, env=dict(env), pass_fds=fds, capture_output=True, timeout=10, check=False)  # type: ignore[call-overload]
+        done = subprocess.run(
+            launch.argv, env=dict(launch.env), pass_fds=launch.pass_fds, capture_output=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Capability(backend, False, f"{backend}: {error}")
     finally:
-        for descriptor in fds:
+        for descriptor in launch.pass_fds:
             os.close(descriptor)
     if done.stdout == b"inside\n":
         return Capability(backend, True)

@@ -34,6 +34,11 @@ class FileRef:
     size: int
 
 
+BUILT_IN = frozenset({"bedplate", "local"})
+KEYLESS = BUILT_IN | {"ollama"}
+"""Model providers that need no key; those built in take none."""
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """The model: `id` and `fallback` are `provider:model`; `settings` has temperature, maxTokens, topP, seed."""
@@ -45,10 +50,34 @@ class ModelSpec:
     credentials: SecretRef | None = None
     where: str = ""
 
+    @property
+    def provider(self) -> str:
+        """The provider of `id`; `base_url` and `credentials` belong to it."""
+        return self.id.partition(":")[0]
+
+    def secret_of(self, model: str) -> SecretRef | None:
+        """The secret that `model`, `id` or one of `fallback`, is called with; None where it needs none.
+
+        A fallback at another provider has its key under the secret `<provider>-api-key`.
+        """
+        provider = model.partition(":")[0]
+        if provider == self.provider and provider not in BUILT_IN:
+            return self.credentials
+        return None if provider in KEYLESS else SecretRef(f"{provider}-api-key")
+
+    @property
+    def secrets(self) -> tuple[SecretRef, ...]:
+        """Every secret that it needs. A built-in model never fails, so that its fallbacks are never called."""
+        used = (self.id,) if self.provider == "bedplate" else (self.id, *self.fallback)
+        return tuple(ref for ref in map(self.secret_of, used) if ref)
+
 
 @dataclass(frozen=True)
 class DataSource:
-    """A folder or file of documents. `files` is sorted by path; `digest` covers their paths and contents."""
+    """Documents of one folder. `files` is sorted by path; `digest` covers their paths below `root` and their contents.
+
+    `root` is the folder that scopes' paths are relative to; for a source of one file it is the file's folder.
+    """
 
     name: str
     root: str
@@ -70,7 +99,10 @@ class SearchTool:
 
 @dataclass(frozen=True)
 class PythonTool:
-    """A function `module:function` of the project, run in a sandboxed process of its own. `data` are source names."""
+    """A function `module:function` of the project, run in a sandboxed process of its own. `data` are source names.
+
+    What it may read of them stands in grants of this tool with the verb `read`, whose pattern is `source/path`.
+    """
 
     name: str
     entrypoint: str
@@ -239,11 +271,13 @@ class Blueprint:
     """The project's Python files, where a python tool exists; what its sandbox can read."""
     lines: Mapping[str, int] = field(default_factory=dict)
     """Line in `agent.yaml` of each dotted path that is written there (`limits.tokens`, `tools.docs`)."""
+    promoted_from: str | None = None
+    """The stage from which a build is promoted to this one; None for a first stage."""
 
 
 def secrets_of(blueprint: Blueprint) -> dict[str, SecretRef]:
     """Every secret that the blueprint needs, by name."""
-    refs: list[SecretRef] = [r for r in (blueprint.model.credentials,) if r]
+    refs: list[SecretRef] = list(blueprint.model.secrets)
     for tool in blueprint.tools:
         match tool:
             case McpTool():

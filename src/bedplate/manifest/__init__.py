@@ -1,0 +1,10 @@
+"""The manifest: `agent.yaml` as people write it.
+
+Goes in: YAML text. Comes out: `LoadedManifest` (pydantic models, plain data, the line of every value) or every problem
+at once; the JSON Schema; templates of new projects. It touches nothing but the project's files.
+"""
+
+from bedplate.manifest.load import LoadedManifest, StageManifest, load, parse
+from bedplate.manifest.project import MANIFEST_NAME, find_project
+
+__all__ = ["MANIFEST_NAME", "LoadedManifest", "StageManifest", "find_project", "load", "parse"]

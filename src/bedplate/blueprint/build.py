@@ -1,0 +1,112 @@
+"""The parts of a blueprint that follow from the manifest alone, section by section.
+
+Goes in: a checked stage. Comes out: frozen values of `blueprint.model`. Pure but for the instructions' file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.blueprint import model as m
+from bedplate.blueprint.files import ProjectFiles
+from bedplate.blueprint.grants import line
+from bedplate.manifest import models, tools
+from bedplate.manifest.fields import SecretName
+from bedplate.manifest.load import StageManifest
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The sections of a blueprint that need nothing but the manifest."""
+
+    model: m.ModelSpec
+    instructions: str
+    tools: tuple[m.Tool, ...]
+    memory: m.Memory
+    evals: tuple[m.EvalSuite, ...]
+    tracing: m.Tracing
+    limits: m.Limits
+    expose: m.Expose
+    sandbox: m.Sandbox
+
+
+def agent_parts(stage: StageManifest, project: Path, files: ProjectFiles) -> Parts:
+    """All sections of one stage."""
+    manifest = stage.manifest
+    return Parts(
+        model=_model(stage),
+        instructions=_instructions(manifest.instructions, files),
+        tools=tuple(_tool(stage, index, project) for index in range(len(manifest.tools))),
+        memory=_memory(manifest.memory),
+        evals=tuple(_suite(stage, index) for index in range(len(manifest.evals))),
+        tracing=_tracing(manifest.tracing or models.Tracing()),
+        limits=_limits(manifest.limits),
+        expose=m.Expose(tuple(manifest.expose.protocols), manifest.expose.auth.type, manifest.expose.port),
+        sandbox=m.Sandbox(manifest.sandbox.memory, manifest.sandbox.pids),
+    )
+
+
+def _secret(name: SecretName | None) -> m.SecretRef | None:
+    return m.SecretRef(name.secret) if name else None
+
+
+def _model(stage: StageManifest) -> m.ModelSpec:
+    model = stage.manifest.model
+    settings = model.settings.model_dump(by_alias=True, exclude_none=True)
+    where = line(stage.source.where(("model",)))
+    return m.ModelSpec(model.id, tuple(model.fallback), settings, model.base_url, _secret(model.credentials), where)
+
+
+def _instructions(written: str | tools.FileName, files: ProjectFiles) -> str:
+    return written if isinstance(written, str) else files.text(written.file)
+
+
+def _tool(stage: StageManifest, index: int, project: Path) -> m.Tool:
+    tool = stage.manifest.tools[index]
+    where = line(stage.source.where(("tools", index)))
+    said = tool.description or ""
+    match tool:
+        case tools.SearchTool():
+            return m.SearchTool(tool.name, tool.use, said, where)
+        case tools.PythonTool():
+            return m.PythonTool(tool.name, tool.entrypoint, tuple(d.use for d in tool.data), said, where)
+        case tools.McpTool():
+            env = {name: m.SecretRef(ref.secret) for name, ref in tool.env.items()}
+            command = tuple(tool.command or ())
+            return m.McpTool(tool.name, command, tool.url, env, _secret(tool.credentials), said, where)
+        case tools.HttpTool():
+            document = str(project / tool.openapi.file)
+            return m.HttpTool(tool.name, document, tool.base_url, _secret(tool.credentials), said, where)
+
+
+def _memory(memory: models.Memory | None) -> m.Memory:
+    if memory is None:
+        return m.Memory()
+    sessions, facts = memory.sessions, memory.long_term
+    return m.Memory(
+        sessions=m.SessionMemory(sessions.retention, sessions.per) if sessions else None,
+        long_term=m.LongTermMemory(facts.retention, facts.write, tuple(facts.redact), facts.per) if facts else None,
+    )
+
+
+def _suite(stage: StageManifest, index: int) -> m.EvalSuite:
+    suite = stage.manifest.evals[index]
+    gates = tuple(
+        m.Gate(
+            gate.metric,
+            gate.min.value if gate.min else None,
+            gate.max.value if gate.max else None,
+            line(stage.source.where(("evals", index, "gates", number))),
+        )
+        for number, gate in enumerate(suite.gates)
+    )
+    return m.EvalSuite(suite.name, suite.dataset, suite.repeats, gates, line(stage.source.where(("evals", index))))
+
+
+def _tracing(tracing: models.Tracing) -> m.Tracing:
+    return m.Tracing(tracing.content, tracing.sample_ratio, tracing.retention)
+
+
+def _limits(limits: models.Limits) -> m.Limits:
+    return m.Limits(limits.requests, limits.tool_calls, limits.tokens, limits.cost, limits.timeout)

@@ -1,0 +1,247 @@
+"""What a manifest means, checked for one stage: references, essentials, names, code. Each check returns problems.
+
+Goes in: a stage's manifest and the project's files. Comes out: problems, empty where all is well. Code of the project
+is parsed, never imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Iterable, Iterator
+
+from bedplate.blueprint.files import FileTrouble, ProjectFiles
+from bedplate.blueprint.model import DataSource
+from bedplate.manifest.load import StageManifest
+from bedplate.manifest.tools import FileName, HttpTool, PythonTool, SearchTool
+from bedplate.manifest.words import did_you_mean
+from bedplate.manifest.yamltree import Path
+from bedplate.problems import Problem, Where
+
+RESERVED_TOOLS = frozenset({"memory"})
+
+
+def names(stage: StageManifest) -> Iterator[Problem]:
+    """Names are unique in their section, and none is Bedplate's own."""
+    manifest = stage.manifest
+    for section, items in (("data", manifest.data), ("tools", manifest.tools), ("evals", manifest.evals)):
+        first: dict[str, int] = {}
+        for index, item in enumerate(items):
+            where = stage.source.where((section, index, "name"))
+            if item.name in first:
+                earlier = stage.source.where((section, first[item.name], "name")).line
+                summary = f"`{item.name}` is used twice in {section}"
+                yield Problem("BP106", summary, where, fix=f"rename one; the first is on line {earlier}")
+            elif section == "tools" and item.name in RESERVED_TOOLS:
+                summary = f"the tool name `{item.name}` is Bedplate's own"
+                yield Problem("BP116", summary, where, fix="choose another name; memory has its own section")
+            first.setdefault(item.name, index)
+
+
+def references(stage: StageManifest) -> Iterator[Problem]:
+    """Every `use` names a data source, every data source is used, every `never` speaks of a tool that exists."""
+    manifest, known, used = stage.manifest, [d.name for d in stage.manifest.data], set()
+    for path, use in _uses(stage):
+        used.add(use)
+        if use not in known:
+            fix = did_you_mean(use, known, "declare it under `data`")
+            yield Problem("BP103", f"there is no data source `{use}`", stage.source.where(path), fix=fix)
+    for index, source in enumerate(manifest.data):
+        if source.name not in used:
+            fix = f"add a tool with `use: {source.name}`, or remove the source"
+            yield Problem(
+                "BP102", f"no tool uses the data source `{source.name}`", stage.source.where(("data", index)), fix=fix
+            )
+    tools = [*(tool.name for tool in manifest.tools), *RESERVED_TOOLS]
+    for index, never in enumerate(manifest.never):
+        tool, dot, _ = never.call.partition(".")
+        if dot and "*" not in tool and tool not in tools:
+            where = stage.source.where(("never", index, "call"))
+            fix = did_you_mean(tool, tools)
+            yield Problem("BP103", f"`never` forbids operations of `{tool}`, which is no tool", where, fix=fix)
+
+
+def _uses(stage: StageManifest) -> Iterator[tuple[Path, str]]:
+    for index, tool in enumerate(stage.manifest.tools):
+        match tool:
+            case SearchTool():
+                yield ("tools", index, "use"), tool.use
+            case PythonTool():
+                for number, data in enumerate(tool.data):
+                    yield ("tools", index, "data", number, "use"), data.use
+            case _:
+                pass
+
+
+def lists(stage: StageManifest) -> Iterator[Problem]:
+    """Nothing stands twice in a list that is a set."""
+    manifest = stage.manifest
+    groups: list[tuple[Path, Iterable[object]]] = [
+        (("model", "fallback"), [manifest.model.id, *manifest.model.fallback]),
+        (("expose", "protocols"), manifest.expose.protocols),
+        (
+            ("memory", "longTerm", "redact"),
+            manifest.memory.long_term.redact if manifest.memory and manifest.memory.long_term else [],
+        ),
+    ]
+    for number, suite in enumerate(manifest.evals):
+        groups.append((("evals", number, "gates"), [gate.metric for gate in suite.gates]))
+    for number, tool in enumerate(manifest.tools):
+        if isinstance(tool, PythonTool):
+            groups.append((("tools", number, "data"), [used.use for used in tool.data]))
+    for path, items in groups:
+        words = [str(item) for item in items]
+        for word in sorted({word for word in words if words.count(word) > 1}):
+            yield Problem("BP108", f"`{word}` stands twice in {path[-1]}", stage.source.where(path), fix="remove one")
+
+
+def essentials(stage: StageManifest) -> Iterator[Problem]:
+    """A product has memory, scopes, eval gates and traces."""
+    manifest = stage.manifest
+    if manifest.intent != "product":
+        return
+    where = stage.source.where(("intent",))
+    memory = manifest.memory
+    if not (memory and (memory.sessions or memory.long_term)):
+        yield _essential("memory", "add e.g. memory: {sessions: {retention: 30d}}", where)
+    if not manifest.tools:
+        yield _essential("scopes", "add a tool with the scopes of what it may do", where)
+    if not any(suite.gates for suite in manifest.evals):
+        fix = "add e.g. evals: [{name: faq, dataset: evals/faq.yaml, gates: [{metric: contains, min: 0.9}]}]"
+        yield _essential("eval gates", fix, where)
+    if manifest.tracing is None:
+        yield _essential("tracing", "add e.g. tracing: {content: redacted, retention: 30d}", where)
+
+
+def _essential(what: str, fix: str, where: Where) -> Problem:
+    summary = f"a product needs {what}, and this manifest has none"
+    return Problem("BP101", summary, where, fix=f"{fix}; or write `intent: script`")
+
+
+def promotion(stage: StageManifest, stages: Iterable[StageManifest]) -> Iterator[Problem]:
+    """`from` names another stage, without a circle, and scripts have none."""
+    origin = {other.name: other.promoted_from for other in stages}
+    start = stage.promoted_from
+    if start is None:
+        return
+    where = stage.source.tree.where(("stages", stage.name, "from"))
+    if stage.manifest.intent == "script":
+        fix = "write `intent: product` and add what it asks for, or remove `from`"
+        yield Problem("BP117", f"a script is not promoted, but stage `{stage.name}` has `from`", where, fix=fix)
+    if start not in origin:
+        fix = did_you_mean(start, [name for name in origin if name != stage.name])
+        yield Problem("BP103", f"there is no stage `{start}`", where, fix=fix)
+        return
+    seen = [stage.name]
+    while start is not None and start not in seen:
+        seen.append(start)
+        start = origin.get(start)
+    if start == stage.name:
+        circle = " → ".join([*seen, start])
+        yield Problem("BP109", f"the stages are promoted in a circle: {circle}", where, fix="remove one `from`")
+
+
+def entrypoints(stage: StageManifest, files: ProjectFiles) -> Iterator[Problem]:
+    """Every entrypoint is a function that a file of the project defines."""
+    for index, tool in enumerate(stage.manifest.tools):
+        if isinstance(tool, PythonTool):
+            where = stage.source.where(("tools", index, "entrypoint"))
+            trouble = _entrypoint(tool.entrypoint, files)
+            if trouble:
+                yield Problem(trouble.code, trouble.summary, where, fix=trouble.fix)
+
+
+def _entrypoint(entrypoint: str, files: ProjectFiles) -> FileTrouble | None:
+    module, _, function = entrypoint.partition(":")
+    base = module.replace(".", "/")
+    path = next((p for p in (f"{base}.py", f"{base}/__init__.py") if (files.project / p).is_file()), None)
+    if path is None:
+        fix = f"create {base}.py next to agent.yaml, or mend the entrypoint; installed packages are not searched"
+        return FileTrouble("BP110", f"there is no module `{module}` in the project", fix)
+    try:
+        tree = ast.parse(files.text(path), path)
+    except SyntaxError as error:
+        return FileTrouble("BP110", f"{path}:{error.lineno} is not valid Python: {error.msg}", "mend the file")
+    except FileTrouble as trouble:
+        return trouble
+    except ValueError as error:
+        return FileTrouble("BP110", f"{path} is not valid Python: {error}", "mend the file")
+    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    if function in defined:
+        return None
+    fix = did_you_mean(function, [name for name in defined if not name.startswith("_")], f"define it in {path}")
+    return FileTrouble("BP110", f"{path} defines no function `{function}`", fix)
+
+
+def named_files(stage: StageManifest, files: ProjectFiles) -> Iterator[Problem]:
+    """Instructions, datasets and API documents exist inside the project and can be read."""
+    manifest = stage.manifest
+    if isinstance(manifest.instructions, FileName):
+        yield from _trouble(stage, ("instructions", "file"), _not_empty, files, manifest.instructions.file)
+    for index, suite in enumerate(manifest.evals):
+        yield from _trouble(stage, ("evals", index, "dataset"), _dataset, files, suite.dataset)
+    for index, tool in enumerate(manifest.tools):
+        if isinstance(tool, HttpTool):
+            yield from _trouble(stage, ("tools", index, "openapi", "file"), _openapi, files, tool.openapi.file)
+
+
+_FileCheck = Callable[[ProjectFiles, str], None]
+
+
+def _trouble(stage: StageManifest, at: Path, check: _FileCheck, files: ProjectFiles, path: str) -> Iterator[Problem]:
+    try:
+        check(files, path)
+    except FileTrouble as trouble:
+        yield Problem(trouble.code, trouble.summary, stage.source.where(at), fix=trouble.fix)
+
+
+def _not_empty(files: ProjectFiles, path: str) -> None:
+    if not files.text(path).strip():
+        raise FileTrouble("BP119", f"`{path}` is empty", "write the instructions into it")
+
+
+def _dataset(files: ProjectFiles, path: str) -> None:
+    files.one(path)
+    if not path.endswith((".yaml", ".yml", ".jsonl")):
+        raise FileTrouble(
+            "BP119", f"the dataset `{path}` is neither YAML nor JSONL", "name it *.yaml, *.yml or *.jsonl"
+        )
+
+
+def _openapi(files: ProjectFiles, path: str) -> None:
+    import yaml
+
+    text = files.text(path)
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        document = json.loads(text) if path.endswith(".json") else yaml.load(text, loader)
+    except (ValueError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise FileTrouble("BP111", f"`{path}` cannot be read: {reason}", "mend the file") from error
+    version = document.get("openapi") if isinstance(document, dict) else None
+    if not (isinstance(version, str) and version.startswith("3.") and isinstance(document.get("paths"), dict)):
+        fix = "it needs `openapi: 3.x` and `paths` at the top; convert Swagger 2 documents first"
+        raise FileTrouble("BP111", f"`{path}` is no OpenAPI 3 document", fix)
+
+
+def data_sources(stage: StageManifest, files: ProjectFiles) -> tuple[list[DataSource], list[Problem]]:
+    """The data sources with their files, and what is wrong with them."""
+    from bedplate.blueprint.digest import files_digest
+    from bedplate.blueprint.grants import line
+
+    found: list[DataSource] = []
+    problems: list[Problem] = []
+    for index, source in enumerate(stage.manifest.data):
+        where = stage.source.where(("data", index, "path"))
+        try:
+            root, refs = files.documents(source.path, source.include, source.exclude)
+            if not refs:
+                fix = "mend `path`, `include` or `exclude`; hidden files never count"
+                raise FileTrouble("BP118", f"the data source `{source.name}` has no documents", fix)
+        except FileTrouble as trouble:
+            problems.append(Problem(trouble.code, trouble.summary, where, fix=trouble.fix))
+            continue
+        below = "" if root == files.project else root.relative_to(files.project).as_posix() + "/"
+        item = stage.source.where(("data", index))
+        found.append(DataSource(source.name, str(root), tuple(refs), files_digest(refs, below), line(item)))
+    return found, problems

@@ -1,0 +1,135 @@
+"""The project's files: which ones the manifest names, and what is in them.
+
+Goes in: the project's folder and paths as the manifest writes them. Comes out: `FileRef`s, or `FileTrouble`. It never
+reads outside the project and never follows a link out of it. Each file is read once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.access import matches
+from bedplate.blueprint.model import FileRef
+
+DOCUMENTS = ("*.md", "*.markdown", "*.rst", "*.html", "*.htm", "*.txt")
+"""What counts as a document where `include` is not written."""
+_SKIPPED = {"__pycache__", "node_modules"}
+
+
+@dataclass(frozen=True)
+class FileTrouble(Exception):
+    """A path that cannot be used: the code, what is wrong, how to mend it."""
+
+    code: str
+    summary: str
+    fix: str
+
+
+class ProjectFiles:
+    """Reads and hashes files of one project, each once."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        self._real = os.path.realpath(project)
+        self._refs: dict[str, FileRef] = {}
+
+    def locate(self, path: str) -> Path:
+        """The absolute path of something that exists inside the project. Raises FileTrouble (BP104, BP105)."""
+        fix = "name something inside the folder of agent.yaml, by a relative path"
+        if path.startswith(("/", "~")) or "\\" in path or (len(path) > 1 and path[1] == ":"):
+            raise FileTrouble("BP105", f"`{path}` is not a relative path with forward slashes", fix)
+        joined = os.path.normpath(os.path.join(self.project, path))  # noqa: PTH118 (lexical, before any link is followed)
+        if not _inside(joined, os.fspath(self.project)):
+            raise FileTrouble("BP105", f"`{path}` leaves the project", fix)
+        if not _inside(os.path.realpath(joined), self._real):
+            raise FileTrouble(
+                "BP105", f"`{path}` is a link out of the project", "copy what it points to into the project"
+            )
+        if not os.path.lexists(joined):
+            raise FileTrouble("BP104", f"there is no `{path}`", _near(Path(joined), path))
+        return Path(joined)
+
+    def one(self, path: str) -> FileRef:
+        """One file. Raises FileTrouble where it is none, cannot be read or stands outside."""
+        full = self.locate(path)
+        if full.is_dir():
+            raise FileTrouble("BP104", f"`{path}` is a folder, not a file", "name the file in it")
+        return self._ref(full)
+
+    def text(self, path: str) -> str:
+        """The text of one file. Raises FileTrouble where it is not UTF-8 as well."""
+        self.one(path)
+        try:
+            return self.locate(path).read_text("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise FileTrouble("BP119", f"`{path}` is not UTF-8 text", "save it as UTF-8") from error
+
+    def documents(self, path: str, include: Sequence[str] | None, exclude: Sequence[str]) -> tuple[Path, list[FileRef]]:
+        """The folder and the files below it that count, sorted by path. A single file has its folder as root."""
+        full = self.locate(path)
+        if full.is_file():
+            return full.parent, [self._ref(full)]
+        wanted = tuple(include or DOCUMENTS)
+        chosen = [
+            (relative, entry)
+            for relative, entry in self._walk(full)
+            if any(matches(p, relative) for p in wanted) and not any(matches(p, relative) for p in exclude)
+        ]
+        return full, [self._ref(Path(entry)) for _, entry in sorted(chosen)]
+
+    def code(self) -> list[FileRef]:
+        """Every Python file of the project, sorted by path; virtual environments and hidden folders are left out."""
+        found = sorted((relative, entry) for relative, entry in self._walk(self.project) if relative.endswith(".py"))
+        return [self._ref(Path(entry)) for _, entry in found]
+
+    def _walk(self, root: Path) -> Iterator[tuple[str, str]]:
+        """Regular files below `root` with their relative path; hidden names are left out, links must stay inside."""
+        pending = [("", os.fspath(root))]
+        while pending:
+            prefix, folder = pending.pop()
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or entry.name in _SKIPPED:
+                        continue
+                    if entry.is_symlink():
+                        self._check_link(entry)
+                    if entry.is_dir(follow_symlinks=False):
+                        if not os.path.exists(f"{entry.path}/pyvenv.cfg"):  # noqa: PTH110 (one call a folder, hot)
+                            pending.append((f"{prefix}{entry.name}/", entry.path))
+                    elif entry.is_file():
+                        yield f"{prefix}{entry.name}", entry.path
+
+    def _check_link(self, entry: os.DirEntry[str]) -> None:
+        shown = os.path.relpath(entry.path, self.project)
+        if not _inside(os.path.realpath(entry.path), self._real):
+            raise FileTrouble("BP105", f"`{shown}` is a link out of the project", "remove it or copy what it points to")
+        if entry.is_dir():
+            raise FileTrouble("BP105", f"`{shown}` is a link to a folder", "name the folder itself as a data source")
+
+    def _ref(self, full: Path) -> FileRef:
+        relative = full.relative_to(self.project).as_posix()
+        if relative not in self._refs:
+            try:
+                content = full.read_bytes()
+            except OSError as error:
+                fix = "make it readable, or leave it out with `exclude`"
+                raise FileTrouble("BP119", f"cannot read `{relative}`: {error.strerror}", fix) from error
+            self._refs[relative] = FileRef(relative, hashlib.sha256(content).hexdigest(), len(content))
+        return self._refs[relative]
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _near(full: Path, path: str) -> str:
+    from bedplate.manifest.words import suggest
+
+    folder = full.parent
+    names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    meant = suggest(full.name, names)
+    return f"did you mean `{path[: len(path) - len(full.name)]}{meant}`?" if meant else "create it or mend the path"

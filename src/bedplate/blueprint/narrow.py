@@ -1,0 +1,121 @@
+"""The proof that an overlay only narrows: whatever a stage may do, the base may do as well.
+
+Goes in: the base's and the stage's manifest, grants and documents. Comes out: problems that name both lines. What is
+not proved counts as wider. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from bedplate.access import Grant, Never, covers
+from bedplate.blueprint.model import DataSource
+from bedplate.manifest.load import StageManifest
+from bedplate.manifest.tools import HttpTool, McpTool, PythonTool, SearchTool, Tool
+from bedplate.problems import Problem, Where
+
+_IN_BASE = "make the change outside `stages`, where a reviewer sees it"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one manifest may do: its grants, prohibitions and documents."""
+
+    grants: tuple[Grant, ...]
+    never: tuple[Never, ...]
+    data: Mapping[str, DataSource]
+
+
+def widenings(base: StageManifest, stage: StageManifest, old: Access, new: Access) -> list[Problem]:
+    """Everything in which the stage goes beyond the base."""
+    added = list(_added(base, stage))
+    names = {tool.name for tool in base.manifest.tools} | {"memory"}
+    kept = [grant for grant in new.grants if grant.tool in names]
+    return [
+        *added,
+        *_changed(base, stage),
+        *_grants(stage, old.grants, kept),
+        *_never(stage, old.never, new.never),
+        *_documents(stage, old.data, new.data),
+    ]
+
+
+def _added(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
+    for section in ("tools", "data"):
+        known = {item.name for item in getattr(base.manifest, section)}
+        for index, item in enumerate(getattr(stage.manifest, section)):
+            if item.name not in known:
+                where = stage.source.where((section, index))
+                summary = f"stage `{stage.name}` adds `{item.name}` to {section}; an overlay may only narrow"
+                yield Problem("BP114", summary, where, fix=f"declare it outside `stages`; {_IN_BASE}")
+
+
+def _changed(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
+    """A tool stays what it is: the same grants over something else would be other access."""
+    before = {tool.name: (index, tool) for index, tool in enumerate(base.manifest.tools)}
+    for index, tool in enumerate(stage.manifest.tools):
+        if tool.name not in before:
+            continue
+        old_index, old = before[tool.name]
+        for field in _identity(old, tool):
+            if getattr(tool, field, None) != getattr(old, field):
+                where = stage.source.where(("tools", index, field))
+                line = base.source.where(("tools", old_index, field)).line
+                summary = f"stage `{stage.name}` changes `{field}` of tool `{tool.name}`; an overlay may only narrow"
+                yield Problem("BP113", summary, where, detail=f"The base has it on line {line}.", fix=_IN_BASE)
+
+
+def _identity(old: Tool, new: Tool) -> tuple[str, ...]:
+    """The fields that make a tool what it is. Addresses and credentials differ from stage to stage; programs do not."""
+    match old:
+        case SearchTool():
+            return ("type", "use")
+        case PythonTool():
+            return ("type", "entrypoint")
+        case McpTool() if isinstance(new, McpTool) and new.command:
+            return ("type", "command")
+        case McpTool() | HttpTool():
+            return ("type",)
+
+
+def _grants(stage: StageManifest, old: Iterable[Grant], new: Iterable[Grant]) -> Iterator[Problem]:
+    base = list(old)
+    for grant in new:
+        same = [g for g in base if (g.tool, g.verb) == (grant.tool, grant.verb)]
+        if not any(covers(g.pattern, grant.pattern) for g in same):
+            summary = f"stage `{stage.name}` widens `{grant.tool}`: {grant.verb} on `{grant.pattern}`"
+            lines = ", ".join(f"`{g.pattern}` ({g.where})" for g in same) or "nothing"
+            detail = f"The base grants {grant.verb} on {lines}; no one of them covers it."
+            yield Problem(
+                "BP113", summary, _place(grant.where), detail=detail, fix=f"narrow the pattern, or {_IN_BASE}"
+            )
+
+
+def _never(stage: StageManifest, old: Iterable[Never], new: tuple[Never, ...]) -> Iterator[Problem]:
+    for never in old:
+        if not any(covers(n.pattern, never.pattern) for n in new):
+            summary = f"stage `{stage.name}` no longer forbids `{never.pattern}`"
+            where = stage.source.where(("never",), key=True)
+            fix = "repeat it in the overlay's `never`: a list without names replaces the base's"
+            yield Problem("BP113", summary, where, detail=f"The base forbids it at {never.where}.", fix=fix)
+
+
+def _documents(stage: StageManifest, old: Mapping[str, DataSource], new: Mapping[str, DataSource]) -> Iterator[Problem]:
+    """Exact: the documents are listed. The root stays, since scopes' paths are relative to it."""
+    for name, source in new.items():
+        before = old.get(name)
+        if before is None:
+            continue
+        fresh = sorted({f.path for f in source.files} - {f.path for f in before.files})
+        if fresh or source.root != before.root:
+            what = f"adds {len(fresh)} documents, such as `{fresh[0]}`" if fresh else "moves the folder"
+            summary = f"stage `{stage.name}` widens the data source `{name}`: it {what}"
+            fix = f"narrow it by `include` or `exclude`, or {_IN_BASE}"
+            detail = f"The base has it at {before.where}."
+            yield Problem("BP113", summary, _place(source.where), detail=detail, fix=fix)
+
+
+def _place(where: str) -> Where:
+    file, _, line = where.rpartition(":")
+    return Where(file, int(line))

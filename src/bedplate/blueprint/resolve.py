@@ -1,0 +1,209 @@
+"""`resolve`: a loaded manifest and a stage's name to the `Blueprint` of that stage.
+
+Goes in: `LoadedManifest`. Comes out: `Blueprint`, or every problem of meaning at once (BP1xx). It reads the files that
+the manifest names and nothing else; it starts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bedplate.access import ScopeSet
+from bedplate.blueprint import checks, digest
+from bedplate.blueprint.build import Parts, agent_parts
+from bedplate.blueprint.files import FileTrouble, ProjectFiles
+from bedplate.blueprint.grants import GrantReader
+from bedplate.blueprint.model import Blueprint, DataSource, Digests, FileRef
+from bedplate.blueprint.narrow import Access, widenings
+from bedplate.manifest.load import LoadedManifest, StageManifest, name_path
+from bedplate.manifest.overlay import Source
+from bedplate.manifest.tools import FileName, HttpTool, McpTool, PythonTool
+from bedplate.manifest.words import did_you_mean
+from bedplate.problems import BedplateError, Problem
+
+LOCK_NAME = "bedplate.lock"
+
+
+def stages(loaded: LoadedManifest) -> tuple[str, ...]:
+    """The names of the stages in the order written; the first is the default."""
+    return tuple(loaded.stages)
+
+
+def resolve(loaded: LoadedManifest, stage: str | None = None) -> Blueprint:
+    """The blueprint of one stage; None means the first. Raises BedplateError with every problem of that stage."""
+    name = stage or next(iter(loaded.stages))
+    if name not in loaded.stages:
+        fix = did_you_mean(name, loaded.stages)
+        raise BedplateError(Problem("BP115", f"{loaded.file} has no stage `{name}`", fix=fix))
+    return _Resolver(loaded).resolve(loaded.stages[name])
+
+
+def resolve_all(loaded: LoadedManifest) -> tuple[Blueprint, ...]:
+    """The blueprints of all stages. Raises BedplateError with every problem of every stage, each once."""
+    resolver = _Resolver(loaded)
+    found: dict[object, Problem] = {}
+    blueprints: list[Blueprint] = []
+    for stage in loaded.stages.values():
+        try:
+            blueprints.append(resolver.resolve(stage))
+        except BedplateError as error:
+            found.update({(p.code, p.where, p.summary): p for p in error.problems})
+    if found:
+        raise BedplateError(*_in_order(found.values()))
+    return tuple(blueprints)
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    unique = dict.fromkeys(problems)
+    return sorted(unique, key=lambda p: (p.where.line, p.where.column) if p.where else (0, 0))
+
+
+class _Resolver:
+    """Resolves stages of one manifest; what they share (files, the build digest) is worked out once."""
+
+    def __init__(self, loaded: LoadedManifest) -> None:
+        self.loaded = loaded
+        self.files = ProjectFiles(loaded.project)
+        self._build: str | None = None
+
+    def resolve(self, stage: StageManifest) -> Blueprint:
+        reader = GrantReader(stage)
+        scopes = ScopeSet(reader.grants(), reader.never())
+        data, problems = checks.data_sources(stage, self.files)
+        problems += [*self._meaning(stage), *reader.problems]
+        if stage.overlaid:
+            problems += self._narrowing(stage, scopes, data)
+        if problems:
+            raise BedplateError(*_in_order(problems))
+        return self._blueprint(stage, scopes, data)
+
+    def _meaning(self, stage: StageManifest) -> Iterator[Problem]:
+        yield from checks.names(stage)
+        yield from checks.references(stage)
+        yield from checks.lists(stage)
+        yield from checks.essentials(stage)
+        yield from checks.promotion(stage, self.loaded.stages.values())
+        yield from checks.entrypoints(stage, self.files)
+        yield from checks.named_files(stage, self.files)
+
+    def _narrowing(self, stage: StageManifest, scopes: ScopeSet, data: list[DataSource]) -> list[Problem]:
+        base = StageManifest("", self.loaded.manifest, Source(self.loaded.source.tree, self.loaded.document), False)
+        reader = GrantReader(base)
+        sources, _ = checks.data_sources(base, self.files)
+        old = Access(reader.grants(), reader.never(), {source.name: source for source in sources})
+        return widenings(
+            base, stage, old, Access(scopes.grants, scopes.never, {source.name: source for source in data})
+        )
+
+    def _blueprint(self, stage: StageManifest, scopes: ScopeSet, data: list[DataSource]) -> Blueprint:
+        parts = agent_parts(stage, self.loaded.project, self.files)
+        code = tuple(self.files.code()) if _has_code(stage) else ()
+        return Blueprint(
+            name=stage.manifest.metadata.name,
+            stage=stage.name,
+            target="local",
+            intent=stage.manifest.intent,
+            project=str(self.loaded.project),
+            model=parts.model,
+            instructions=parts.instructions,
+            data=tuple(data),
+            tools=parts.tools,
+            scopes=scopes,
+            memory=parts.memory,
+            evals=parts.evals,
+            tracing=parts.tracing,
+            limits=parts.limits,
+            expose=parts.expose,
+            sandbox=parts.sandbox,
+            digests=Digests(self.build(), self._behaviour(stage, parts, scopes, data, code)),
+            description=stage.manifest.metadata.description or "",
+            owner=stage.manifest.metadata.owner or "",
+            code=code,
+            lines=self._lines(stage),
+            promoted_from=stage.promoted_from,
+        )
+
+    def _behaviour(
+        self, stage: StageManifest, parts: Parts, scopes: ScopeSet, data: list[DataSource], code: tuple[FileRef, ...]
+    ) -> str:
+        return digest.behaviour_digest(
+            model=parts.model,
+            instructions=parts.instructions,
+            tools=parts.tools,
+            scopes=scopes,
+            data={source.name: source.digest for source in data},
+            files=[*code, *_tool_files(stage, self.files)],
+            memory=parts.memory,
+            limits=parts.limits,
+        )
+
+    def build(self) -> str:
+        """The build digest: the manifest with all overlays and every file that any stage names."""
+        if self._build is None:
+            named: dict[str, FileRef] = {}
+            whole = StageManifest("", self.loaded.manifest, self.loaded.source, False)
+            for stage in (whole, *self.loaded.stages.values()):
+                named.update({ref.path: ref for ref in _named(stage, self.files)})
+            lock = self.files.one(LOCK_NAME) if (self.loaded.project / LOCK_NAME).is_file() else None
+            self._build = digest.build_digest(self.loaded.document, named.values(), lock)
+        return self._build
+
+    def _lines(self, stage: StageManifest) -> dict[str, int]:
+        """Lines of the merged document, by names where things have them."""
+        data = stage.source.data
+        paths = _paths(data, ())
+        return {name_path(path, data): stage.source.where(path).line for path in paths if path[0] != "stages"}
+
+
+def _paths(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if path:
+        yield path
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield from _paths(inner, (*path, key))
+        case list():
+            for index, inner in enumerate(value):
+                yield from _paths(inner, (*path, index))
+
+
+def _has_code(stage: StageManifest) -> bool:
+    return any(isinstance(tool, PythonTool) for tool in stage.manifest.tools)
+
+
+def _named(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
+    """Every file that a manifest names. A trouble in a stage that is not being resolved is that stage's to report."""
+    manifest = stage.manifest
+    paths = [suite.dataset for suite in manifest.evals]
+    if isinstance(manifest.instructions, FileName):
+        paths.append(manifest.instructions.file)
+    for path in paths:
+        yield from _optional(files, path)
+    yield from _tool_files(stage, files)
+    for source in manifest.data:
+        try:
+            yield from files.documents(source.path, source.include, source.exclude)[1]
+        except FileTrouble:
+            continue
+    if _has_code(stage):
+        yield from files.code()
+
+
+def _tool_files(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
+    """API documents, and files of the project that an MCP command names (`command: [python, server.py]`)."""
+    for tool in stage.manifest.tools:
+        match tool:
+            case HttpTool():
+                yield from _optional(files, tool.openapi.file)
+            case McpTool(command=list() as command):
+                for word in command:
+                    yield from _optional(files, word)
+            case _:
+                pass
+
+
+def _optional(files: ProjectFiles, path: str) -> Iterator[FileRef]:
+    try:
+        yield files.one(path)
+    except FileTrouble:
+        return

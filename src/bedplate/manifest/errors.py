@@ -1,0 +1,210 @@
+"""Pydantic's errors turned into problems: with place, stable code, "did you mean" and a way to mend.
+
+Goes in: a ValidationError, the document and its places. Comes out: problems, in the order of the file. Values are
+shown only where they are short and cannot be secrets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bedplate.manifest.words import suggest
+from bedplate.manifest.yamltree import Path
+from bedplate.problems import Problem, Where
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+    from bedplate.manifest.overlay import Source
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def dotted(path: Path) -> str:
+    """`("tools", 0, "use")` as `tools[0].use`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def translate(error: ValidationError, source: Source, blocked: Iterable[Path]) -> list[Problem]:
+    """Every problem of a validation, but those below a `blocked` path."""
+    stops = list(blocked)
+    problems: list[Problem] = []
+    misspelt: set[Path] = set()
+    details = sorted(error.errors(include_url=False, include_input=True), key=lambda d: d["type"] != "extra_forbidden")
+    for detail in details:
+        path = written_path(detail, source.data)
+        if any(path[: len(stop)] == stop for stop in stops) or (detail["type"] == "missing" and path in misspelt):
+            continue
+        problem = _problem(detail, path, source)
+        if detail["type"] == "extra_forbidden" and (meant := _meant(path, source.data)):
+            misspelt.add((*path[:-1], meant))
+        problems.append(problem)
+    return problems
+
+
+def written_path(detail: ErrorDetails, data: Any) -> Path:
+    """The error's place in the document: pydantic's location without the names of union members."""
+    path: list[str | int] = []
+    last = len(detail["loc"]) - 1
+    for position, part in enumerate(detail["loc"]):
+        match data:
+            case Mapping() if part in data:
+                data = data[part]
+            case list() if isinstance(part, int) and part < len(data):
+                data = data[part]
+            case _ if position == last and detail["type"] == "missing":
+                pass
+            case _:
+                continue
+        path.append(part)
+    return tuple(path)
+
+
+def _problem(detail: ErrorDetails, path: Path, source: Source) -> Problem:
+    kind, context = detail["type"], detail.get("ctx", {})
+    where = source.where(path)
+    name = dotted(path) or "the document"
+    if kind.startswith("BP"):
+        return Problem(kind, context["summary"], where, detail=context["detail"] or _at(path), fix=context["fix"])
+    if kind in _EXPECTED:
+        return _wrong_type(_EXPECTED[kind], detail["input"], name, where)
+    match kind:
+        case "missing":
+            return _missing(path, source)
+        case "extra_forbidden":
+            return _unknown(path, source)
+        case "literal_error" | "bedplate_tool_type":
+            return _choice(context, detail["input"], name, where)
+        case "union_tag_not_found" if isinstance(detail["input"], Mapping):
+            return Problem("BP011", f"{name} has no `type`", where, fix="write type: search, python, mcp or http")
+        case "union_tag_not_found" | "union_tag_invalid":
+            return _wrong_type("text or a mapping", detail["input"], name, where)
+        case _:
+            said = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            said = said[:1].lower() + said[1:]
+            return Problem(
+                "BP013", f"{name}: the value should be {said}", where, fix="see the field's description in the schema"
+            )
+
+
+def _at(path: Path) -> str:
+    return f"At {dotted(path)}." if path else ""
+
+
+def _wrong_type(expected: str, value: object, name: str, where: Where) -> Problem:
+    from bedplate.manifest.fields import kind_of
+
+    fix = f"write {expected}"
+    if expected == "text" and isinstance(value, int | float | bool):
+        fix = f'put it in quotes: "{str(value).lower() if isinstance(value, bool) else value}"'
+    elif value is None:
+        fix = "write a value after the colon, or remove the key"
+    elif expected == "a list" and not isinstance(value, Mapping):
+        fix = "write a list: one `- ` a line, or [a, b]"
+    elif isinstance(value, str) and expected in ("a number", "a whole number"):
+        fix = "write the number without quotes and unit"
+    return Problem("BP010", f"{name} must be {expected}, not {kind_of(value)}", where, fix=fix)
+
+
+def _missing(path: Path, source: Source) -> Problem:
+    parent = dotted(path[:-1])
+    field = _field(path)
+    fix = f"add `{path[-1]}:`" + (f" ({field['description'].rstrip('.')})" if field.get("description") else "")
+    summary = f"`{path[-1]}` is missing" + (f" in {parent}" if parent else "")
+    return Problem("BP011", summary, source.where(path[:-1]), fix=fix)
+
+
+def _unknown(path: Path, source: Source) -> Problem:
+    known = _known(path[:-1], source.data)
+    meant = suggest(str(path[-1]), known)
+    parent = dotted(path[:-1]) or "a manifest"
+    fix = f"did you mean `{meant}`?" if meant else f"the keys here are {', '.join(known)}" if known else "remove it"
+    return Problem("BP012", f"`{path[-1]}` is not a key of {parent}", source.where(path, key=True), fix=fix)
+
+
+def _meant(path: Path, data: Any) -> str | None:
+    return suggest(str(path[-1]), _known(path[:-1], data))
+
+
+def _choice(context: Mapping[str, Any], value: object, name: str, where: Where) -> Problem:
+    given = context.get("given", value)
+    known = context.get("known") or re.findall(r"'([^']*)'", str(context.get("expected", "")))
+    options = " or ".join((", ".join(known[:-1]), known[-1])) if len(known) > 1 else known[0]
+    from bedplate.manifest.fields import kind_of
+
+    shown = f"`{given}`" if isinstance(given, str) and len(given) <= 40 else kind_of(given)
+    if "given" in context:
+        name = f"{name}.type"
+    meant = suggest(given, known) if isinstance(given, str) else None
+    fix = f"did you mean `{meant}`?" if meant else f"write {options}"
+    return Problem("BP013", f"{name} is {shown}; it must be {options}", where, fix=fix)
+
+
+# The fields that are known at a path are looked up in the JSON Schema, which is only made when there is an error.
+
+
+def _known(path: Path, data: Any) -> list[str]:
+    return list(_schema_at(path, data).get("properties", {}))
+
+
+def _field(path: Path) -> Mapping[str, Any]:
+    field: Mapping[str, Any] = _schema_at(path[:-1], None).get("properties", {}).get(path[-1], {})
+    return field
+
+
+def _schema_at(path: Path, data: Any) -> Mapping[str, Any]:
+    from bedplate.manifest.schema import model_schema
+
+    root = model_schema()
+    node = root
+    for part in ((), *((p,) for p in path)):
+        if part:
+            node = _below(node, part[0])
+            data = _child(data, part[0])
+        node = _settle(root, node, data)
+    return node
+
+
+def _child(data: Any, part: str | int) -> Any:
+    try:
+        return data[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _below(node: Mapping[str, Any], part: str | int) -> Mapping[str, Any]:
+    if isinstance(part, int):
+        return node.get("items") or {}
+    extra = node.get("additionalProperties")
+    return node.get("properties", {}).get(part) or (extra if isinstance(extra, Mapping) else {}) or {}
+
+
+def _settle(root: Mapping[str, Any], node: Mapping[str, Any], data: Any) -> Mapping[str, Any]:
+    """Follow references, and of alternatives the one that the data chose, else the first that is an object."""
+    while True:
+        if "$ref" in node:
+            node = root["$defs"][node["$ref"].rsplit("/", 1)[1]]
+        elif "discriminator" in node:
+            mapping = node["discriminator"]["mapping"]
+            kind = data.get("type") if isinstance(data, Mapping) else None
+            if kind not in mapping:
+                return {}
+            node = {"$ref": mapping[kind]}
+        elif alternatives := node.get("anyOf") or node.get("oneOf"):
+            node = next((a for a in alternatives if "$ref" in a or "properties" in a or "items" in a), {})
+        else:
+            return node

@@ -1,0 +1,86 @@
+"""Overlays of stages: JSON merge patch (RFC 7396) in which lists of named things merge by name.
+
+Goes in: the base document and an overlay, as plain data. Comes out: a `Source`, the merged document that still knows
+the line of each value. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bedplate.manifest.yamltree import Path, Tree
+from bedplate.problems import Where
+
+_BY_NAME = {("data",), ("tools",), ("evals",)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A document and where each part of it was written; `moved` maps merged paths to paths of the file."""
+
+    tree: Tree
+    data: Any
+    moved: Mapping[Path, Path] = field(default_factory=dict)
+
+    def where(self, path: Path, *, key: bool = False) -> Where:
+        """The place of `path`, or of its nearest parent that is written."""
+        return self.tree.where(self.written(path), key=key)
+
+    def written(self, path: Path) -> Path:
+        """The path in the file that gave this path of the merged document its value."""
+        for cut in range(len(path), 0, -1):
+            if path[:cut] in self.moved:
+                return self.moved[path[:cut]] + path[cut:]
+        return path
+
+
+def merged(tree: Tree, stage: str, sections: tuple[str, ...]) -> Source:
+    """The base document with the overlay of `stage` merged in, without its stages."""
+    base = {key: value for key, value in tree.data.items() if key != "stages"}
+    written = tree.data["stages"][stage]
+    overlay = {key: value for key, value in written.items() if key in sections}
+    moved: dict[Path, Path] = {}
+    data = _merge(base, overlay, (), ("stages", stage), moved)
+    return Source(tree, data, moved)
+
+
+def _merge(base: Any, patch: Any, path: Path, origin: Path, moved: dict[Path, Path]) -> Any:
+    if path in _BY_NAME and _named(base) and _named(patch):
+        return _merge_named(base, patch, path, origin, moved)
+    if not isinstance(patch, Mapping) or not isinstance(base, Mapping):
+        moved[path] = origin
+        return _without_nulls(patch) if isinstance(patch, Mapping) else patch
+    result = dict(base)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif key in base:
+            result[key] = _merge(base[key], value, (*path, key), (*origin, key), moved)
+        else:
+            moved[(*path, key)] = (*origin, key)
+            result[key] = _without_nulls(value) if isinstance(value, Mapping) else value
+    return result
+
+
+def _merge_named(base: list[Any], patch: list[Any], path: Path, origin: Path, moved: dict[Path, Path]) -> list[Any]:
+    result = list(base)
+    places = {item["name"]: index for index, item in enumerate(base)}
+    for index, item in enumerate(patch):
+        at = places.get(item["name"])
+        if at is None:
+            moved[(*path, len(result))] = (*origin, index)
+            result.append(item)
+        else:
+            result[at] = _merge(result[at], item, (*path, at), (*origin, index), moved)
+    return result
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(i, Mapping) and isinstance(i.get("name"), str) for i in value)
+
+
+def _without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:
+    """RFC 7396: a patch that replaces something which is no object is applied to an empty object."""
+    return {k: _without_nulls(v) if isinstance(v, Mapping) else v for k, v in value.items() if v is not None}

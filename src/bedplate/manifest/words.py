@@ -1,0 +1,30 @@
+"""Near misses: the word that somebody most likely meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+
+def suggest(given: str, known: Iterable[str]) -> str | None:
+    """The known word that `given` most likely means: another case or separator first, then near misses."""
+    known = list(known)
+    flat = {_flat(word): word for word in known}
+    if _flat(given) in flat:
+        return flat[_flat(given)]
+    close = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def _flat(word: str) -> str:
+    return re.sub(r"[-_.\s]", "", word).lower()
+
+
+def did_you_mean(given: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The question with the likeliest word, else the list of known words, else `otherwise`."""
+    words = list(known)
+    meant = suggest(given, words)
+    if meant:
+        return f"did you mean `{meant}`?"
+    return f"there are {', '.join(words)}" if words else otherwise

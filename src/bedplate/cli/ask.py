@@ -1,0 +1,131 @@
+"""`ask` and `chat`: talk to a running agent."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage, User
+from bedplate.cli.output import say, show, show_json
+
+if TYPE_CHECKING:
+    from bedplate.release.running import RunningStage
+    from bedplate.runtime.client import Answer
+
+DEFAULT_USER = "me"
+
+Session = Annotated[str | None, typer.Option("--session", help="Go on with this conversation.", metavar="ID")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("ask")(ask)
+    app.command("chat")(chat)
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask; `-` reads standard input.")],
+    file: ManifestFile = DEFAULT_FILE,
+    stage: Stage = None,
+    user: User = DEFAULT_USER,
+    session: Session = None,
+    as_json: AsJson = False,
+) -> int:
+    """Ask the agent one question and print its answer with its sources."""
+    running = _running(file, stage)
+    text = sys.stdin.read() if question == "-" else question
+    answer = asyncio.run(_ask(running, text, user, session, stream=not as_json))
+    if as_json:
+        show_json(_document(answer))
+    else:
+        _after(answer)
+        say(f"\nsession {answer.session}   trace {answer.trace[:12]}")
+    return 0
+
+
+def chat(
+    file: ManifestFile = DEFAULT_FILE,
+    stage: Stage = None,
+    user: User = DEFAULT_USER,
+    session: Session = None,
+    as_json: AsJson = False,
+) -> int:
+    """Talk with the agent, line by line, in one session. An empty line or Ctrl-D ends it."""
+    return asyncio.run(_chat(_running(file, stage), user, session, as_json))
+
+
+async def _chat(running: RunningStage, user: str, session: str | None, as_json: bool) -> int:
+    from bedplate.problems import BedplateError
+    from bedplate.cli.output import fail
+
+    if sys.stdin.isatty():
+        say(f"{running.target.label} at {running.url}. An empty line ends the conversation.")
+    while text := await asyncio.to_thread(_line):
+        try:
+            answer = await _ask(running, text, user, session, stream=not as_json)
+        except BedplateError as error:
+            code = fail(error, as_json=as_json)
+            if not sys.stdin.isatty():
+                return code
+            continue
+        session = answer.session
+        if as_json:
+            show_json(_document(answer))
+        else:
+            _after(answer)
+            show("")
+    if session and sys.stdin.isatty():
+        say(f"Go on later: bedplate chat --session {session}")
+    return 0
+
+
+def _line() -> str:
+    if sys.stdin.isatty():
+        sys.stderr.write("› ")
+        sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
+def _running(file: object, stage: str | None) -> RunningStage:
+    from pathlib import Path
+
+    from bedplate.release import open_target
+    from bedplate.release.running import running_stage
+
+    return running_stage(open_target(Path(str(file)), stage))
+
+
+async def _ask(running: RunningStage, text: str, user: str, session: str | None, *, stream: bool) -> Answer:
+    from bedplate.runtime.client import StageClient
+
+    def write(piece: str) -> None:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+
+    timeout = running.target.blueprint.limits.timeout
+    async with StageClient(running.url, running.api_key, timeout=timeout) as client:
+        return await client.ask(text, user=user, session=session, on_text=write if stream else None)
+
+
+def _after(answer: Answer) -> None:
+    """What follows the streamed text: a line break and the sources that the text does not name itself."""
+    show("")
+    missing = [source for source in answer.sources if source not in answer.output]
+    if missing:
+        show("\n".join(f"source: {source}" for source in missing))
+
+
+def _document(answer: Answer) -> dict[str, object]:
+    return {
+        "schema": "bedplate.dev/answer/v1",
+        "ok": True,
+        "output": answer.output,
+        "sources": list(answer.sources),
+        "session": answer.session,
+        "turn": answer.turn,
+        "trace": answer.trace,
+        "usage": dict(answer.usage),
+    }

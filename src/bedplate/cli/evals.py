@@ -1,0 +1,100 @@
+"""`eval` runs the evals and their gates; `evals generate` proposes cases from the data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage
+from bedplate.cli.output import say, show, show_json, width
+
+if TYPE_CHECKING:
+    from bedplate.evals.runner import Progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("eval")(eval_)
+    group = typer.Typer(help="Work with eval datasets.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("generate")(generate)
+    app.add_typer(group, name="evals")
+
+
+def eval_(
+    suites: Annotated[list[str] | None, typer.Argument(help="Suites of the manifest; all unless given.")] = None,
+    file: ManifestFile = DEFAULT_FILE,
+    stage: Stage = None,
+    repeats: Annotated[int | None, typer.Option(help="Ask each case so often, instead of what the manifest says.", min=1)] = None,
+    concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1, max=64)] = 4,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML here.", metavar="FILE")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the results (JSON) here.", metavar="FILE")] = None,
+    annotate: Annotated[bool, typer.Option("--github", help="Print GitHub annotations for failing cases.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Ask the running agent every case, grade the answers and judge the gates. Exit 4 when a gate fails."""
+    from bedplate.evals.gates import exit_of
+    from bedplate.evals.junit import junit as junit_xml
+    from bedplate.evals.report import to_json
+    from bedplate.evals.table import annotations, render
+    from bedplate.release import open_target
+    from bedplate.release.evaluate import evaluate
+    from bedplate.release.running import running_stage
+
+    running = running_stage(open_target(file, stage))
+    reports = evaluate(
+        running, suites or (), repeats=repeats, concurrency=concurrency, progress=None if as_json else _progress
+    )
+    code = exit_of(report.outcome for report in reports)
+    document = {
+        "schema": "bedplate.dev/eval/v1",
+        "ok": code == 0,
+        "exit": int(code),
+        "suites": [to_json(report) for report in reports],
+    }
+    if junit:
+        junit.write_text(junit_xml(reports), "utf-8")
+    if out:
+        import json
+
+        out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    if as_json:
+        show_json(document)
+        return int(code)
+    for report in reports:
+        show(render(report, width=width()))
+        if annotate:
+            show("\n".join(annotations(report)))
+    return int(code)
+
+
+def _progress(progress: Progress) -> None:
+    if sys.stderr.isatty():
+        end = "\r\x1b[2K" if progress.done == progress.total else ""
+        sys.stderr.write(f"\r\x1b[2K  {progress.done}/{progress.total} {progress.sample.case.name[:60]}{end}")
+        sys.stderr.flush()
+    elif progress.done in {progress.total, progress.total // 2}:
+        say(f"  {progress.done}/{progress.total}")
+
+
+def generate(
+    file: ManifestFile = DEFAULT_FILE,
+    stage: Stage = None,
+    out: Annotated[Path, typer.Option(help="Where to write the proposals.", metavar="FILE")] = Path("evals/proposed.yaml"),
+    limit: Annotated[int, typer.Option(help="At most so many cases.", min=1, max=5000)] = 200,
+    as_json: AsJson = False,
+) -> int:
+    """Propose eval cases from the declared documents, each with its source, for a person to review."""
+    from bedplate.release import open_target
+    from bedplate.release.propose import propose_cases
+
+    found = propose_cases(open_target(file, stage), out, limit=limit)
+    if as_json:
+        show_json({"schema": "bedplate.dev/evals-generate/v1", "ok": True, **found})
+        return 0
+    show(f"{found['cases']} proposed cases in {out}; search finds the source of {found['retrieved']} of them.")
+    say("Review them: correct or delete each case, remove `status: proposed` from those that are right,\n"
+        "then move them to a dataset that agent.yaml names.")
+    return 0

@@ -1,0 +1,106 @@
+"""What commands print: text or JSON on stdout, problems and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bedplate.problems import BedplateError, ExitCode, Problem, Severity
+
+ERROR_SCHEMA = "bedplate.dev/error/v1"
+
+
+def say(text: str = "") -> None:
+    """Talk: progress, hints, questions. Never data."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def show(text: str) -> None:
+    """Data for a person or a pipe."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
+
+
+def show_json(document: Mapping[str, Any]) -> None:
+    """Data for a program: one JSON document, indented, keys in the order given."""
+    show(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def width() -> int:
+    """Columns to fill: the terminal's, 100 at most; 100 where there is none."""
+    return max(40, min(100, shutil.get_terminal_size((100, 24)).columns))
+
+
+def interactive() -> bool:
+    """Whether a person can be asked: both ends are a terminal and CI is not set."""
+    return sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("CI")
+
+
+def strong(text: str) -> str:
+    """Bold on a terminal that wants it. Never carries meaning."""
+    wanted = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return f"\x1b[1m{text}\x1b[0m" if wanted else text
+
+
+def problem_text(problem: Problem) -> str:
+    """A problem as a person reads it: place, summary, detail, fix, code."""
+    word = "" if problem.severity is Severity.ERROR else "warning: "
+    place = f"{problem.where}: " if problem.where else ""
+    lines = [f"{problem.code} {place}{word}{problem.summary}"]
+    if problem.detail:
+        lines += [textwrap.indent(problem.detail.rstrip(), "      ")]
+    if problem.fix:
+        lines += [f"      fix: {problem.fix}"]
+    return "\n".join(lines)
+
+
+def fail(error: BedplateError, *, as_json: bool) -> int:
+    """Print the error's problems (as JSON on stdout with `--json`, else on stderr) and return the exit code."""
+    if as_json:
+        show_json(error_document(error.problems, error.exit_code))
+    else:
+        for problem in error.problems:
+            say(problem_text(problem))
+        codes = [p.code for p in error.problems]
+        if len(codes) > 1:
+            say(f"\n{len(codes)} problems.")
+        say(f"More: `bedplate explain {codes[0]}`")
+    return int(error.exit_code)
+
+
+def error_document(problems: Sequence[Problem], exit_code: ExitCode) -> dict[str, Any]:
+    """The JSON form of a failed command."""
+    return {
+        "schema": ERROR_SCHEMA,
+        "ok": False,
+        "exit": int(exit_code),
+        "problems": [p.to_json() for p in problems],
+    }
+
+
+def table(rows: Sequence[Sequence[str]], *, indent: int = 2) -> str:
+    """Columns aligned by spaces; the last column is cut to the terminal's width."""
+    if not rows:
+        return ""
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
+    limit = width()
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(widths[i]) for i, cell in enumerate(row)]
+        line = (" " * indent + "  ".join(cells)).rstrip()
+        lines.append(line if len(line) <= limit else line[: limit - 1] + "…")
+    return "\n".join(lines)
+
+
+def ago(seconds: float) -> str:
+    """A span of time in one unit: `12s`, `5m`, `3h`, `2d`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(max(seconds, 0))}s"

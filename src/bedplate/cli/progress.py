@@ -1,0 +1,67 @@
+"""Progress on stderr while something takes longer than a blink: one live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bedplate.engine.api import Event
+
+_VERBS = {
+    "create": ("creating", "created"),
+    "update": ("updating", "updated"),
+    "replace": ("replacing", "replaced"),
+    "create-replacement": ("replacing", "replaced"),
+    "delete": ("deleting", "deleted"),
+    "delete-replaced": ("deleting old", "deleted old"),
+}
+_CLEAR = "\r\x1b[2K"
+
+
+class Progress:
+    """Takes engine events. Silent with `quiet` (for `--json`)."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._live = sys.stderr.isatty()
+        self._started = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if self._quiet or event.step is None or event.step.op not in _VERBS:
+            return
+        doing, done = _VERBS[event.step.op]
+        match event.kind:
+            case "started" if self._live:
+                self._write(f"{_CLEAR}  {doing} {event.step.name}…")
+            case "done":
+                seconds = time.monotonic() - self._started
+                self._write(f"{_CLEAR if self._live else ''}  {done} {event.step.name} ({seconds:.1f}s)\n")
+            case "failed":
+                self._write(f"{_CLEAR if self._live else ''}  failed {event.step.name}\n")
+
+    def note(self, text: str) -> None:
+        """One line of talk."""
+        if not self._quiet:
+            self._write(f"{_CLEAR if self._live else ''}{text}\n")
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+@contextmanager
+def waiting(text: str, *, quiet: bool = False) -> Iterator[None]:
+    """A line that stands on a terminal while the block runs and is gone after it."""
+    live = sys.stderr.isatty() and not quiet
+    if live:
+        sys.stderr.write(f"{text}…")
+        sys.stderr.flush()
+    try:
+        yield
+    finally:
+        if live:
+            sys.stderr.write(_CLEAR)
+            sys.stderr.flush()

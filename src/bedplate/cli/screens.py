@@ -1,0 +1,97 @@
+"""Screens: values in, text out. Nothing here prints or computes anything but layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from bedplate.cli.output import strong, table, width
+
+if TYPE_CHECKING:
+    from bedplate.access import Grant
+    from bedplate.blueprint.model import Blueprint
+    from bedplate.release import Change, Plan, Release
+
+_DETAILS = 8
+
+
+def plan_screen(plan: Plan) -> str:
+    """The plan on one calm screen: what changes is listed, what does not is counted."""
+    head = f"{strong(f'{plan.agent} → {plan.stage}')}   {plan.target}, sandbox {plan.sandbox}"
+    if plan.empty:
+        return f"{head}\n\n  No changes. {_unchanged(plan.unchanged)}"
+    parts = [head, "", table(list(_summary(plan)))]
+    access = [*_grants("+", plan.access.added), *_grants("-", plan.access.removed)]
+    if access:
+        parts += ["", "  access", table(access, indent=4)]
+    parts += ["", "  changes", *_changes(plan.changes)]
+    return "\n".join(parts)
+
+
+def _summary(plan: Plan) -> Iterable[tuple[str, str]]:
+    gained, lost = len(plan.access.added), len(plan.access.removed)
+    yield "access", f"{plan.access.total} grants" + (f" (+{gained} -{lost})" if gained or lost else ", unchanged")
+    counts = [(s, sum(c.symbol == s for c in plan.changes)) for s in "+~±-"]
+    yield "changes", " ".join(f"{s}{n}" for s, n in counts if n) + f"   {_unchanged(plan.unchanged)}"
+    yield "build", plan.build[:19] + (f"   deployed {plan.deployed_build[:19]}" if plan.deployed_build else "")
+
+
+def _unchanged(count: int) -> str:
+    return f"{count} unchanged." if count else ""
+
+
+def _grants(symbol: str, grants: Iterable[Grant]) -> list[tuple[str, ...]]:
+    return [(symbol, f"{g.tool} may {g.verb} {g.pattern}", g.where) for g in grants]
+
+
+def _changes(changes: Iterable[Change]) -> Iterable[str]:
+    for change in changes:
+        note = f"({change.note})" if change.note else ""
+        yield table([(change.symbol, f"{change.kind} {change.name}", note, change.where)], indent=4)
+        shown = change.details[:_DETAILS]
+        if shown:
+            yield table([(d.path, f"{d.old} → {d.new}", d.where) for d in shown], indent=8)
+        if len(change.details) > _DETAILS:
+            yield f"        … and {len(change.details) - _DETAILS} more fields"
+        if change.loss:
+            yield f"        ! {change.loss}"
+
+
+def release_screen(release: Release) -> str:
+    """What `up` did, and where the agent answers."""
+    plan = release.plan
+    if plan.empty:
+        return f"{plan.agent} → {plan.stage}: nothing to do. {_unchanged(plan.unchanged)}\n\n{_address(release)}"
+    if plan.first:
+        head = f"{strong(f'{plan.agent} is up')}   stage {plan.stage}, sandbox {plan.sandbox}"
+        access = table([("may", f"{g.verb} {g.pattern}", f"tool {g.tool}", g.where) for g in _all(plan)])
+        return f"{head}\n\n{access}\n\n{_address(release)}"
+    return f"{plan_screen(plan)}\n\n{_address(release)}"
+
+
+def _all(plan: Plan) -> tuple[Grant, ...]:
+    return plan.access.added
+
+
+def _address(release: Release) -> str:
+    return table([("address", release.url), ("build", release.plan.build[:19])])
+
+
+def next_commands(blueprint: Blueprint, stage: str | None) -> str:
+    """The three commands to type next."""
+    flag = f" --stage {stage}" if stage else ""
+    second = f"bedplate eval{flag}" if blueprint.evals else f"bedplate chat{flag}"
+    return "\n".join(
+        ("", "Next:", f'  bedplate ask "…"{flag}', f"  {second}", f"  bedplate traces show last{flag}")
+    )
+
+
+def loss_screen(stage: str, lost: Mapping[str, int]) -> str:
+    """What destroying a stage takes away."""
+    counted = ", ".join(f"{n:,} {what}" for what, n in lost.items())
+    return f"Destroying {stage} stops its processes and deletes its folder" + (f": {counted}." if counted else ".")
+
+
+def rule() -> str:
+    """A line across the screen."""
+    return "─" * width()

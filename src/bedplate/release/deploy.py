@@ -1,0 +1,99 @@
+"""Plan a stage and bring it up: blueprint, program, engine and providers joined."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bedplate.blueprint.model import to_json
+from bedplate.engine.api import Engine, EventSink
+from bedplate.problems import BedplateError, Problem
+from bedplate.release.plan import Plan, plan_of
+from bedplate.release.target import Target
+
+
+@dataclass(frozen=True)
+class Release:
+    """A stage after `up`: what was done, and where it answers."""
+
+    plan: Plan
+    outputs: Mapping[str, Any]
+
+    @property
+    def url(self) -> str:
+        """The address that callers use."""
+        return str(self.outputs["url"])
+
+    def to_json(self) -> dict[str, Any]:
+        """The release as JSON values (schema `bedplate.dev/release/v1`)."""
+        return {"schema": "bedplate.dev/release/v1", "plan": self.plan.to_json(), "outputs": dict(self.outputs)}
+
+
+def engine_for(target: Target) -> Engine:
+    """The engine that manages this target: embedded, with our own providers."""
+    from bedplate.engine.embedded import EmbeddedEngine
+    from bedplate.providers.bedplate import registry
+
+    return EmbeddedEngine(registry(target.paths, Path(target.blueprint.project)))
+
+
+def choose_sandbox(allow_unsandboxed: bool) -> str:
+    """The best sandbox of this machine. Raises BP707 where none works and `allow_unsandboxed` was not given."""
+    from bedplate.runtime.sandbox import best_backend
+
+    backend = best_backend()
+    if backend == "none" and not allow_unsandboxed:
+        raise BedplateError(
+            Problem(
+                "BP707",
+                "this machine can isolate neither the agent nor its tools",
+                detail="Without a sandbox the agent's process has this machine's network and your files, "
+                "and only the gateway's decisions stand between the model and your tools.",
+                fix="run `bedplate doctor` to see why; or go on without isolation: `bedplate up --allow-unsandboxed`",
+            )
+        )
+    return backend
+
+
+def make_plan(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Plan:
+    """What `up` would do. Changes nothing."""
+    sandbox = choose_sandbox(allow_unsandboxed)
+    engine = engine_for(target)
+    outcome = engine.preview(target.stack, _program(), _config(target, sandbox), on_event=on_event)
+    return plan_of(target.blueprint, outcome, sandbox=sandbox, deployed=engine.outputs(target.stack))
+
+
+def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Release:
+    """Make the stage what the manifest says. Raises BedplateError; what was done until then is in the state."""
+    sandbox = choose_sandbox(allow_unsandboxed)
+    _ensure_folder(target)
+    engine = engine_for(target)
+    deployed = engine.outputs(target.stack)
+    outcome = engine.up(target.stack, _program(), _config(target, sandbox), on_event=on_event)
+    return Release(plan_of(target.blueprint, outcome, sandbox=sandbox, deployed=deployed), outcome.outputs)
+
+
+def _program() -> Callable[[], None]:
+    from bedplate.stacks.local.program import program
+
+    return program
+
+
+def _config(target: Target, sandbox: str) -> dict[str, str]:
+    return {
+        "bedplate:blueprint": json.dumps(to_json(target.blueprint)),
+        "bedplate:stageFolder": str(target.paths.folder),
+        "bedplate:sandbox": sandbox,
+    }
+
+
+def _ensure_folder(target: Target) -> None:
+    """The stage's folder, private to its owner, and kept out of version control."""
+    target.paths.folder.parent.mkdir(exist_ok=True)
+    ignore = target.paths.folder.parent / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    target.paths.folder.mkdir(mode=0o700, exist_ok=True)

@@ -1,0 +1,73 @@
+"""Take a stage away. Works from the state alone: the manifest may be broken, gone, or no longer name the stage."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.blueprint.paths import StagePaths
+from bedplate.engine.api import EventSink, StackRef
+
+
+@dataclass(frozen=True)
+class DeployedStage:
+    """A stage that left a folder behind: its name and where it lives."""
+
+    name: str
+    project: Path
+    paths: StagePaths
+
+
+def find_stage(manifest: Path, stage: str | None) -> DeployedStage | None:
+    """The deployed stage, or None. Without a name: the only one there is, else the first of the manifest."""
+    project = manifest.resolve().parent
+    deployed = deployed_stages(project)
+    name = stage or (deployed[0] if len(deployed) == 1 else _first(manifest) if deployed else None)
+    if name is None or name not in deployed:
+        return None
+    return DeployedStage(name, project, StagePaths.of(project, name))
+
+
+def deployed_stages(project: Path) -> list[str]:
+    """Names of the stages that have a folder in this project."""
+    folder = project / ".bedplate"
+    return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+
+
+def _first(manifest: Path) -> str:
+    from bedplate.blueprint.resolve import stages
+    from bedplate.manifest.load import load
+
+    return stages(load(manifest))[0]
+
+
+def losses(stage: DeployedStage) -> dict[str, int]:
+    """What would be lost, counted: conversations, facts, traces. Zero counts are left out."""
+    from bedplate.store import Store
+    from bedplate.traces.query import count_traces
+
+    found: dict[str, int] = {}
+    if stage.paths.memory.exists():
+        store = Store.open(stage.paths.memory)
+        try:
+            counts = store.counts()
+        finally:
+            store.close()
+        found = {"conversations": counts.sessions, "remembered facts": counts.facts}
+    found["traces"] = count_traces(stage.paths.traces)
+    return {what: n for what, n in found.items() if n}
+
+
+def destroy(stage: DeployedStage, *, on_event: EventSink | None = None) -> list[str]:
+    """Delete every resource and the stage's folder; the names of what was deleted. Raises BedplateError."""
+    from bedplate.engine.embedded import EmbeddedEngine
+    from bedplate.providers.bedplate import registry
+
+    engine = EmbeddedEngine(registry(stage.paths, stage.project))
+    outcome = engine.destroy(StackRef(stage.project.name, stage.name, stage.paths.folder), on_event=on_event)
+    shutil.rmtree(stage.paths.folder)
+    home = stage.paths.folder.parent
+    if not [p for p in home.iterdir() if p.name != ".gitignore"]:
+        shutil.rmtree(home)
+    return [step.name for step in outcome.steps if step.op == "delete"]

@@ -1,0 +1,39 @@
+"""`Target`: a manifest, one of its stages, and where that stage lives on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedplate.blueprint.model import Blueprint
+from bedplate.blueprint.paths import StagePaths
+from bedplate.blueprint.resolve import resolve, stages
+from bedplate.engine.api import StackRef
+from bedplate.manifest.load import LoadedManifest, load
+
+
+@dataclass(frozen=True)
+class Target:
+    """One agent in one stage, as the manifest describes it now."""
+
+    manifest: Path
+    loaded: LoadedManifest
+    blueprint: Blueprint
+    paths: StagePaths
+
+    @property
+    def stack(self) -> StackRef:
+        """The engine's stack of this stage."""
+        return StackRef(self.blueprint.name, self.blueprint.stage, self.paths.folder)
+
+    @property
+    def label(self) -> str:
+        """`support → prototype`."""
+        return f"{self.blueprint.name} → {self.blueprint.stage}"
+
+
+def open_target(manifest: Path, stage: str | None) -> Target:
+    """Load the manifest and resolve one stage (None: the first). Raises BedplateError with every problem found."""
+    loaded = load(manifest)
+    blueprint = resolve(loaded, stage or stages(loaded)[0])
+    return Target(manifest, loaded, blueprint, StagePaths.of(blueprint.project, blueprint.stage))

@@ -9,19 +9,22 @@ from html.parser import HTMLParser
 from bedplate.search.model import Document
 from bedplate.search.sections import Sections, fence
 
-VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
-SKIP_TAGS = frozenset(
-    "script style nav footer aside noscript template svg form button select iframe object canvas".split()
-)
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+VOID = _set("area base br col embed hr img input link meta param source track wbr")
+SKIP_TAGS = _set("script style nav footer aside noscript template svg form button select iframe object canvas")
 SKIP_ROLES = frozenset(("navigation", "search", "banner", "contentinfo", "complementary"))
 # Furniture of Sphinx, docutils, MkDocs and their themes: navigation, link marks, local tables of contents.
-SKIP_CLASSES = frozenset(
+SKIP_CLASSES = _set(
     "related sphinxsidebar headerlink anchor-link toc contents toctree-wrapper linenos sr-only navbar sidebar "
-    "breadcrumbs clearer footer prev-next-area copybtn".split()
+    "breadcrumbs clearer footer prev-next-area copybtn"
 )
-BLOCKS = frozenset(
+BLOCKS = _set(
     "p div section article main ul ol dl dt dd table blockquote figure figcaption body details summary hr "
-    "header address fieldset center".split()
+    "header address fieldset center"
 )
 LISTS = frozenset(("ul", "ol"))
 HEADINGS = {f"h{n}": n for n in range(1, 7)}
@@ -30,7 +33,7 @@ _TITLE_TAIL = re.compile(r"\s+(?:[—–|·»]|--?)\s+[^—–|·»]*$")
 
 
 def read_html(path: str, text: str) -> Document:
-    """The document's sections. Its title is `<title>` without the site's name, else the first heading, else the path."""
+    """The document's sections. Its title is `<title>` without the site's name, else the first heading."""
     reader = _Reader()
     reader.feed(text)
     reader.close()
@@ -173,7 +176,7 @@ class _Reader(HTMLParser):
                 self._end_list()
             case _ if tag in BLOCKS:
                 self._flush()
-        if 0 <= self._main_at and depth < self._main_at:
+        if self._main_at >= 0 and depth < self._main_at:
             self._flush()
             self._main_at = -1
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 
-from bedplate.search.model import Document
+from bedplate.search.model import Document, Section
 from bedplate.search.sections import Sections, fence
 
 _ATX = re.compile(r"^ {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*$")
@@ -84,7 +84,7 @@ class _Reader:
         elif not _REFERENCE.match(line):
             self._content(line)
 
-    def finish(self) -> tuple:  # type: ignore[type-arg]
+    def finish(self) -> tuple[Section, ...]:
         """The sections; an unclosed fence ends with the file."""
         self._close()
         return self._sections.finish()

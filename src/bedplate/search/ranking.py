@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bedplate.search.words import STOP_WORDS, Token
 
@@ -52,7 +53,7 @@ class Ranked:
 
 
 def weight(passages: int, having: int) -> float:
-    """Inverse document frequency, in (0, 1]: 1 for a word that stands nowhere, near 0 for one that stands everywhere."""
+    """Inverse document frequency, in (0, 1]: 1 for a word that stands nowhere, least for the commonest."""
     return math.log((passages + 1) / (having + 0.5) + 1) / math.log((passages + 1) / 0.5 + 1)
 
 
@@ -118,7 +119,7 @@ def _adjacent(terms: Sequence[Term], stems: Sequence[str]) -> float:
     places: dict[str, list[int]] = {}
     for place, stem in enumerate(stems):
         places.setdefault(stem, []).append(place)
-    pairs = [(a.stems[0][-1:], b.stems[0][:1]) for a, b in zip(terms, terms[1:], strict=False)]
+    pairs = [(a.stems[0][-1:], b.stems[0][:1]) for a, b in pairwise(terms)]
     near = sum(1 for a, b in pairs if a and b and _near(places.get(a[0], ()), places.get(b[0], ())))
     return near / len(pairs)
 

@@ -22,10 +22,11 @@ _LINK = re.compile(r"`([^`<]+?)\s*<[^`>]+>`__?")
 _CODE = frozenset(
     ("code", "code-block", "sourcecode", "parsed-literal", "doctest", "highlight", "math", "productionlist")
 )
-_DROPPED = frozenset(
+_DROPPED_NAMES = (
     "toctree contents image index only raw include literalinclude highlight default-role meta currentmodule module "
-    "automodule autoclass autofunction autosummary replace role sectionauthor moduleauthor tabularcolumns".split()
+    "automodule autoclass autofunction autosummary replace role sectionauthor moduleauthor tabularcolumns"
 )
+_DROPPED = frozenset(_DROPPED_NAMES.split())
 
 
 def read_rest(path: str, text: str) -> Document:

@@ -29,10 +29,16 @@ class Operation:
 
 @dataclass(frozen=True)
 class Question:
-    """What a call would do, for the decider: the verb and the object it acts on."""
+    """What a call would do, for the decider: the verb and the object it acts on.
+
+    `any_object`: the call acts on objects that show only while it runs (a search reads whatever it finds). The gateway
+    then asks `access.may_use`: the call may start if any grant of `verb` exists for the tool, and the toolset puts
+    each object that it meets to `CallContext.decide` and leaves out what is denied. `object` is then `*`, for display.
+    """
 
     verb: str
     object: str
+    any_object: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,121 @@
+"""A tool's own process: started through the sandbox, standard error to the log, ended with all its children."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bedplate.runtime.sandbox import Launch
+
+LINE_LIMIT = 1024 * 1024 + 64 * 1024
+"""Bytes of one line of a child's standard output: a result of 1 MiB and what stands around it."""
+Launcher = Callable[[Sequence[str], Sequence[Path], Mapping[str, str]], "Launch"]
+"""From a command, the paths it may read and its environment to what is started."""
+
+
+def sandboxed(backend: str, memory: int, pids: int) -> Launcher:
+    """A launcher for the sandbox `backend`; `memory` in bytes, `pids` a count. Raises BedplateError BP310 in use."""
+
+    def launch(argv: Sequence[str], readable: Sequence[Path], environment: Mapping[str, str]) -> Launch:
+        from bedplate.runtime.sandbox import tool_command
+
+        return tool_command(argv, readable=readable, environment=environment, backend=backend, memory=memory, pids=pids)
+
+    return launch
+
+
+class Child:
+    """One running process. `said` holds the last lines of its standard error."""
+
+    def __init__(self, process: asyncio.subprocess.Process, label: str) -> None:
+        self._process = process
+        self.said: deque[str] = deque(maxlen=20)
+        self._pump = asyncio.create_task(self._follow(label), name=f"stderr of {label}")
+
+    @classmethod
+    async def start(cls, launch: Launch, label: str) -> Child:
+        """Start it, in a session of its own. Raises OSError where the program cannot be started."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *launch.argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=dict(launch.env),
+                pass_fds=launch.pass_fds,
+                limit=LINE_LIMIT,
+                start_new_session=True,
+            )
+        finally:
+            for descriptor in launch.pass_fds:
+                os.close(descriptor)
+        return cls(process, label)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs, as far as the event loop knows."""
+        return self._process.returncode is None
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter:
+        """Where requests go."""
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> asyncio.StreamReader:
+        """Where answers come from; a line over `LINE_LIMIT` raises ValueError in `readline`."""
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Close its input, wait `grace` seconds, then kill it with all its children. Safe to call twice."""
+        with contextlib.suppress(OSError, RuntimeError):
+            self.stdin.close()
+        if grace and self.alive:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), grace)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        await self._process.wait()
+        self._pump.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._pump
+
+    async def last_words(self) -> str:
+        """The last lines of its standard error, once it has ended or said nothing more for a moment."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._pump), 0.2)
+        return "\n".join(self.said)
+
+    async def _follow(self, label: str) -> None:
+        assert self._process.stderr is not None
+        while chunk := await _line(self._process.stderr):
+            line = chunk.decode("utf-8", "replace").rstrip()
+            self.said.append(line)
+            # Standard error of the gateway is the log that `bedplate logs gateway` shows.
+            sys.stderr.write(f"{label}: {line}\n")
+        sys.stderr.flush()
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """The next line; of one that is too long for the buffer, a piece."""
+    try:
+        return await stream.readuntil()
+    except asyncio.IncompleteReadError as end:
+        return end.partial
+    except asyncio.LimitOverrunError as overrun:
+        return await stream.read(overrun.consumed or 65536)

@@ -1,0 +1,91 @@
+"""What an MCP server says, checked: its list of tools to operations, its results to `ToolResult`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bedplate.runtime.tools.api import Operation, ToolResult
+from bedplate.runtime.tools.common import MAX_RESULT, as_text, failed, fits_wire, log
+
+if TYPE_CHECKING:
+    from mcp_types import CallToolResult, Tool
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MAX_TOOLS = 500
+MAX_SCHEMA = 100_000  # characters of one tool's schema and description
+
+
+def operations_of(tool: str, listed: Iterable[Tool]) -> tuple[Operation, ...]:
+    """The operations that can be offered. What cannot is left out, each with a line in the log that says why."""
+    found: dict[str, Operation] = {}
+    refused: set[str] = set()
+    for number, one in enumerate(listed):
+        reason = "there are too many" if number >= MAX_TOOLS else _refusal(tool, one)
+        if one.name in found:
+            # Which of the two a call would reach is the server's secret: neither is offered.
+            del found[one.name]
+            reason = "the server lists it twice"
+        if reason or one.name in refused:
+            refused.add(one.name)
+            log.warning("tool %s: the server's tool %.80r is refused: %s", tool, one.name, reason or "listed twice")
+        else:
+            found[one.name] = _operation(one)
+    return tuple(found.values())
+
+
+def result_of(result: CallToolResult) -> ToolResult:
+    """Text blocks joined, other blocks named; structured content as data."""
+    text = "\n".join(_block(block) for block in result.content)
+    data = result.structured_content
+    if not text and data is not None:
+        text = as_text(data)
+    if len(text) > MAX_RESULT:
+        return failed(f"the answer is larger than {MAX_RESULT} characters")
+    return ToolResult(text, data=data, error=bool(result.is_error))
+
+
+def _operation(tool: Tool) -> Operation:
+    hints = tool.annotations
+    harmless = bool(hints and hints.read_only_hint is True)
+    about = tool.description or tool.title or tool.name
+    return Operation(tool.name, about, tool.input_schema, "call", effect=not harmless)
+
+
+def _refusal(tool: str, listed: Tool) -> str:
+    if not _NAME.fullmatch(listed.name):
+        return "its name has other characters than A-Z, a-z, 0-9, _ and -, or more than 64"
+    if not fits_wire(tool, listed.name):
+        return "its name is too long to be offered to a model together with the tool's"
+    if len(as_text(listed.input_schema)) + len(listed.description or "") > MAX_SCHEMA:
+        return "its schema and description are too long"
+    return _schema_refusal(listed.input_schema)
+
+
+def _schema_refusal(schema: Mapping[str, Any]) -> str:
+    from jsonschema import Draft202012Validator, SchemaError
+
+    if schema.get("type") != "object":
+        return "its input schema is not of type object"
+    try:
+        Draft202012Validator.check_schema(dict(schema))
+    except SchemaError as error:
+        return f"its input schema is invalid: {error.message:.200}"
+    return ""
+
+
+def _block(block: Any) -> str:
+    """One content block as text. Pictures and sounds are named, not shown."""
+    match block.type:
+        case "text":
+            return str(block.text)
+        case "image" | "audio":
+            return f"[{block.type} {block.mime_type}, {len(block.data)} characters of base64]"
+        case "resource_link":
+            return f"[resource {block.name}: {block.uri}]"
+        case "resource":
+            text = getattr(block.resource, "text", None)
+            return text if text is not None else f"[resource {block.resource.uri}]"
+        case other:
+            return f"[{other}]"

@@ -19,7 +19,8 @@ _QUOTED = re.compile(
 _QUOTED_LINE = re.compile(r"^\s*>.*$", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\n+|;\s+")
 _OPENING = re.compile(
-    r"(?:(?:hi|hello|hey|ok|okay|well|so|yes|no|thanks|thank you|by the way|btw|fyi|actually|also|please|and|but)\b[ ,!.]*)+",
+    r"(?:(?:hi|hello|hey|ok|okay|well|so|yes|no|thanks|thank you|by the way|btw|fyi|actually|also|please|and"
+    r"|but)\b[ ,!.]*)+",
     re.IGNORECASE,
 )
 _OF_SELF = re.compile(
@@ -30,8 +31,8 @@ _OF_SELF = re.compile(
     | i(?:\ am|'m)\ (?!asking|wondering|looking|trying|going|not\ sure|sure|sorry|afraid|getting|seeing|having|confused
                      |curious|here|back|done|glad|happy\ to|unable|stuck|thinking|reading|hoping|just|still|about\ to)
     | i\ (?:currently\ |now\ |also\ |mostly\ |usually\ |always\ |really\ |only\ |just\ moved|recently\ )?
-        (?:live|lived|work|prefer|like|love|hate|dislike|use|need|speak|own|study|studied|come\ from|was\ born|moved|manage
-          |run|drive|play|teach|don't\ (?:like|eat|use|drink)|do\ not\ (?:like|eat|use|drink)|can't\ (?:eat|drink)
+        (?:live|lived|work|prefer|like|love|hate|dislike|use|need|speak|own|study|studied|come\ from|was\ born|moved
+          |manage|run|drive|play|teach|don't\ (?:like|eat|use|drink)|do\ not\ (?:like|eat|use|drink)|can't\ (?:eat|drink)
           |have\ (?:a|an|two|three|four|no)\b|never\ (?:eat|drink|use))\b
     | (?:please\ )?(?:remember|note|keep\ in\ mind|don't\ forget|do\ not\ forget)\ that\b
     )""",

@@ -19,11 +19,12 @@ from bedplate.store.store import Store
 MAX_FACT = 500
 """Characters. A longer fact is cut at a word and ends in an ellipsis."""
 
-_STOP = frozenset(
-    "a about am an and any anything are as at be been by can could did do does for from had has have how i i'm in is it"
-    " its know let like me mine my of on or our please remember said say should so tell that the their them there they"
-    " this to told us was we were what what's when where which who whom whose why will with would you your".split()
-)
+_COMMON = """
+a about am an and any anything are as at be been by can could did do does for from had has have how i i'm in is it
+its know let like me mine my of on or our please remember said say should so tell that the their them there they
+this to told us was we were what what's when where which who whom whose why will with would you your
+"""
+_STOP = frozenset(_COMMON.split())
 # What a question says -> what a statement says. Stemming does the rest.
 _SAME = {
     "name": ("called", "call"),
@@ -75,8 +76,8 @@ def remember(
 ) -> Fact:
     """Keep a fact for `retention` seconds; returns it as stored.
 
-    Masked first (`redact`: email, phone, card). The same words again only renew it; a new statement on a subject that has
-    one answer ("My name is …", "I live in …") replaces the old one. Raises BP469 for a text without words.
+    Masked first (`redact`: email, phone, card). The same words again only renew it; a new statement on a
+    subject that has one answer ("My name is …", "I live in …") replaces the old one. Raises BP469 for a text without words.
     """
     kept = _cut(_masked(" ".join(text.split()), redact))
     normal = _normal(kept)

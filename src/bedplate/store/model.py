@@ -48,7 +48,7 @@ class TurnRow:
 
 @dataclass(frozen=True)
 class CallRow:
-    """One tool call of a turn. `effect`: it may have changed something outside. `started` without end: outcome unknown."""
+    """One tool call of a turn. `effect`: it may have changed something outside. Still `started`: outcome unknown."""
 
     turn: str
     call_id: str

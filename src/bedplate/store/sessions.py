@@ -52,7 +52,8 @@ class Sessions:
     def sessions(self, agent: str, user: str | None = None) -> list[SessionRow]:
         """The agent's sessions, or one user's, the latest first. Expired ones are not listed."""
         rows = self.db.rows(
-            "SELECT * FROM sessions WHERE agent = ? AND (? IS NULL OR user = ?) AND expires > ? ORDER BY updated DESC, id",
+            "SELECT * FROM sessions WHERE agent = ? AND (? IS NULL OR user = ?) AND expires > ?"
+            " ORDER BY updated DESC, id",
             (agent, user, user, self.clock()),
         )
         return [_session(row) for row in rows]

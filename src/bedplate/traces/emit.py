@@ -64,7 +64,7 @@ class _Handle:
         from opentelemetry.trace import Status, StatusCode
 
         self._span.set_attribute(c.ERROR_TYPE, code)
-        self._span.set_status(Status(StatusCode.ERROR, self._redactor.text(message) or None))
+        self._span.set_status(Status(StatusCode.ERROR, self._redactor.message(message) or None))
 
     def set(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes, redacted; None values are left out."""
@@ -118,7 +118,7 @@ class ToolSpan(_Handle):
         """What the tool gave back."""
         self.set({c.TOOL_RESULT: text})
         if error:
-            self.fail("tool_error", text[:500] if self._redactor.content != "none" else "")
+            self.fail("tool_error", text[:500])
 
 
 class ModelSpan(_Handle):

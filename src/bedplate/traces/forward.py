@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bedplate.problems import BedplateError, Problem
 from bedplate.traces import conventions as c
-from bedplate.traces.otlp import OtlpError, TooLarge, decode, redact_request, records
+from bedplate.traces.otlp import OtlpError, TooLarge, decode, records, redact_request
 from bedplate.traces.redact import Redactor
 
 MAX_BODY = 1024 * 1024

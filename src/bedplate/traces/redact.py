@@ -10,6 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from bedplate.traces import conventions as c
 
 Content = Literal["none", "redacted", "full"]
 REDACTED = "[redacted]"
+MAX_NAMES = 4096
 MIN_SECRET = 4
 """Characters. A shorter exact value would blank out ordinary text."""
 
@@ -32,6 +34,7 @@ class Redactor:
     def __init__(self, content: Content = "redacted", secrets: Sequence[str] = ()) -> None:
         self.content = content
         self._exact = _spellings(secrets)
+        self._names: dict[str, str | None] = {}
         self._masks: tuple[Callable[[str], str], ...] = (mask_credentials,)
         if content != "full":
             self._masks += (mask_email, mask_card, mask_phone)
@@ -47,17 +50,36 @@ class Redactor:
             s = mask_one(s)
         return s
 
+    def message(self, s: str) -> str:
+        """The text of an error: content, so `none` drops it."""
+        return "" if self.content == "none" else self.text(s)
+
+    def body(self, value: Any) -> Any:
+        """The body of a log record: content, so `none` drops it."""
+        return None if self.content == "none" else self.value(value)
+
     def attributes(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Span attributes under their newest names: content dropped for `none`, secret names and values masked."""
+        """Span attributes under their newest names: content dropped for `none`, secret names and values masked.
+
+        Where an older name and the newest are both there, the newest wins.
+        """
         kept: dict[str, Any] = {}
         for name, value in given.items():
-            if self.content == "none" and c.is_content(name):
+            key = self._name(name)
+            if key is None or (key != name and key in given):
                 continue
-            key = c.canonical(name)
-            if key in kept and key != name:
-                continue
-            kept[self.text(key)] = self._named(key, value)
+            kept[key] = self._named(key, value)
         return kept
+
+    def _name(self, name: str) -> str | None:
+        """What an attribute is called here; None where it is dropped. Names recur, so answers are kept."""
+        if name in self._names:
+            return self._names[name]
+        dropped = self.content == "none" and c.is_content(name)
+        known = None if dropped else self.text(c.canonical(name))
+        if len(self._names) < MAX_NAMES:
+            self._names[name] = known
+        return known
 
     def value(self, value: Any) -> Any:
         """A JSON value, redacted to its leaves."""
@@ -86,10 +108,11 @@ def mask(text: str, kinds: Sequence[str]) -> str:
     return text
 
 
-_SECRET_WORDS = frozenset(
-    "password passwd passphrase pwd secret secrets token authorization cookie cookies credential credentials apikey"
-    " privatekey accesskey secretkey clientsecret accesstoken refreshtoken idtoken setcookie bearer".split()
-)
+_SECRET_NAMES = """
+accesskey accesstoken apikey authorization bearer clientsecret cookie cookies credential credentials idtoken
+passphrase passwd password privatekey pwd refreshtoken secret secretkey secrets setcookie token
+"""
+_SECRET_WORDS = frozenset(_SECRET_NAMES.split())
 _KEY_OWNERS = frozenset({"api", "private", "access", "secret", "signing", "encryption"})
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _secret_names: dict[str, bool] = {}
@@ -101,9 +124,9 @@ def is_secret_name(name: str) -> bool:
     if known is None:
         parts = [p.lower() for p in _PARTS.findall(name[-200:])]
         known = bool(_SECRET_WORDS.intersection(parts)) or any(
-            a in _KEY_OWNERS and b == "key" for a, b in zip(parts, parts[1:], strict=False)
+            a in _KEY_OWNERS and b == "key" for a, b in pairwise(parts)
         )
-        if len(_secret_names) < 4096:
+        if len(_secret_names) < MAX_NAMES:
             _secret_names[name] = known
     return known
 
@@ -215,7 +238,8 @@ def mask_email(s: str) -> str:
 
 _DIGITS = re.compile(r"\d[\d ().+/-]{5}", re.ASCII)
 _CARD = re.compile(
-    r"(?<![\w.-])(?:[2-6]\d{12,18}|[2-6]\d{3}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|3\d{3}([ -])\d{6}\2\d{4,5})(?![\w])",
+    r"(?<![\w.-])(?:[2-6]\d{12,18}|[2-6]\d{3}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?"
+    r"|3\d{3}([ -])\d{6}\2\d{4,5})(?!\w)",
     re.ASCII,
 )
 _PHONE = re.compile(r"(?<![\w.+/:-])(?:\+|\(|00|0)?\d[\d ().-]{5,20}\d(?![\w/:])", re.ASCII)

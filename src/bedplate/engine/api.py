@@ -26,9 +26,9 @@ class StackRef:
 class Step:
     """One thing that an update does or would do to one resource.
 
-    `op` is a Pulumi operation: `create`, `update`, `delete`, `replace`, `create-replacement`, `delete-replaced`, `same`,
-    `read`, `refresh`. `diff` gives the changed property paths, `note` what no property shows. Inputs are as checked,
-    secrets masked.
+    `op` is a Pulumi operation: `create`, `update`, `delete`, `replace`, `create-replacement`, `delete-replaced`,
+    `same`, `read`, `refresh`. `diff` gives the changed property paths, `note` what no property shows. Inputs
+    are as checked, secrets masked.
     """
 
     op: str
@@ -53,7 +53,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a preview found or an update did. `outputs` are the stack's outputs (after an update, or as far as known)."""
+    """What a preview found or an update did. `outputs` are the stack's, secrets masked, with `UNKNOWN` in a preview."""
 
     steps: tuple[Step, ...]
     outputs: Mapping[str, Any] = field(default_factory=dict)

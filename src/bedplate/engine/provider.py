@@ -71,7 +71,7 @@ class Checked:
 class Diff:
     """The difference between a resource and what is wanted, by property path (`config.limits.tokens`). Empty: none.
 
-    `note` explains a change that no property shows (`not running`).
+    `note` names a change that no property shows (`not running`); alone it is a change too, an update in place.
     """
 
     properties: Mapping[str, DiffKind] = field(default_factory=dict)
@@ -80,8 +80,8 @@ class Diff:
 
     @property
     def changes(self) -> bool:
-        """Whether anything has to be done."""
-        return bool(self.properties)
+        """Whether anything has to be done: a property differs, or a note says what no property shows."""
+        return bool(self.properties) or bool(self.note)
 
     @property
     def replaces(self) -> tuple[str, ...]:

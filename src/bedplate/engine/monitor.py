@@ -1,0 +1,165 @@
+"""The services that the Pulumi SDK talks to, as objects in this process instead of at the end of a gRPC connection.
+
+Goes in: requests of `pulumirpc.ResourceMonitor` and `pulumirpc.Engine`, on the SDK's worker threads. Comes out: its
+responses; a refusal is a `grpc.RpcError`, as the SDK expects. It turns messages into goals and back and decides
+nothing. Import it only where a program is run: it imports Pulumi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import grpc  # type: ignore[import-untyped]
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]
+from pulumi.runtime.proto import engine_pb2, resource_pb2
+
+from bedplate.engine.api import Event, EventSink
+from bedplate.engine.deployment import Deployment, Stopped
+from bedplate.engine.goals import goal_of, read_goal_of, unsupported
+from bedplate.engine.values import from_struct, plain, to_struct
+from bedplate.problems import BedplateError
+
+T = TypeVar("T")
+# Options that the engine refuses by name have to be in here too, or the SDK blames the version of a CLI.
+_FEATURES = (
+    resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACE_WITH,
+)
+# Methods of the service → what a program did to call them.
+_REFUSED = {
+    "Call": "a method call on a remote component",
+    "ExistsResource": "asking whether a resource exists",
+    "RegisterStackTransform": "a transform of the stack",
+    "RegisterStackInvokeTransform": "an invoke transform",
+    "RegisterResourceHook": "a resource hook",
+    "RegisterErrorHook": "an error hook",
+    "RegisterPackage": "a parameterized package",
+}
+
+
+class Refusal(grpc.RpcError):  # type: ignore[misc]
+    """An error as a gRPC call would raise it."""
+
+    def __init__(self, details: str) -> None:
+        super().__init__(details)
+        self._details = details
+
+    def code(self) -> grpc.StatusCode:
+        """UNKNOWN, which the SDK turns into an exception with the details."""
+        return grpc.StatusCode.UNKNOWN
+
+    def details(self) -> str:
+        """What went wrong."""
+        return self._details
+
+
+class Monitor:
+    """`pulumirpc.ResourceMonitor` on a deployment."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+
+    def __getattr__(self, method: str) -> Callable[[Any], NoReturn]:
+        if method not in _REFUSED:
+            raise AttributeError(method)
+
+        def refuse(_request: Any) -> NoReturn:
+            self._refuse(unsupported(_REFUSED[method]))
+
+        return refuse
+
+    def GetDeploymentInfo(self, _request: Any) -> Any:
+        """Which features the engine has; the SDK reads nothing else of it."""
+        return resource_pb2.DeploymentInfo(supportedFeatures=_FEATURES)
+
+    def SupportsFeature(self, request: Any) -> Any:
+        """The same for older SDKs."""
+        known = {"secrets", "aliasSpecs", "deletedWith", "replaceWith"}
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in known)
+
+    def SignalAndWaitForShutdown(self, _request: Any) -> Any:
+        """The program is over. What comes after happens outside of it."""
+        return empty_pb2.Empty()
+
+    def RegisterResource(self, request: Any) -> Any:
+        """Make a resource what the program wants and say what it is."""
+        state = self._guarded(lambda: self._deployment.register(goal_of(request)))
+        dependencies = {
+            name: resource_pb2.RegisterResourceResponse.PropertyDependencies(urns=urns)
+            for name, urns in state.property_dependencies.items()
+        }
+        # A component answers with its inputs: its outputs come from the program.
+        properties = {**state.inputs, **state.outputs} if state.custom else state.inputs
+        return resource_pb2.RegisterResourceResponse(
+            urn=state.urn, id=state.id, object=to_struct(properties), propertyDependencies=dependencies
+        )
+
+    def ReadResource(self, request: Any) -> Any:
+        """Read a resource that the stack does not own."""
+        state = self._guarded(lambda: self._deployment.read(read_goal_of(request)))
+        return resource_pb2.ReadResourceResponse(urn=state.urn, id=state.id, properties=to_struct(state.outputs))
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:
+        """Set the outputs of a component or of the stack."""
+        self._guarded(lambda: self._deployment.set_outputs(request.urn, from_struct(request.outputs)))
+        return empty_pb2.Empty()
+
+    def Invoke(self, request: Any) -> Any:
+        """Only `pulumi:pulumi:getResource`: a resource that this program has registered."""
+        if request.tok != "pulumi:pulumi:getResource":
+            self._refuse(unsupported(f"the function {request.tok}"))
+        urn = str(plain(from_struct(request.args)).get("urn", ""))
+        state = self._deployment.lookup(urn)
+        if state is None:
+            self._refuse(unsupported(f"looking up {urn}, which this program has not registered,"))
+        found = {"urn": urn, "id": state.id, "state": {**state.inputs, **state.outputs}}
+        return resource_pb2.ResourceInvokeResponse(**{"return": to_struct(found)})
+
+    def _guarded(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except Stopped:
+            raise Refusal("another resource has failed") from None
+        except BedplateError as error:
+            self._deployment.fail_once(error)
+            raise Refusal(str(error)) from error
+        except Exception as error:
+            raise Refusal(f"{type(error).__name__}: {error}") from error
+
+    def _refuse(self, error: BedplateError) -> NoReturn:
+        self._deployment.fail(error.problems)
+        raise Refusal(str(error))
+
+
+class EngineService:
+    """`pulumirpc.Engine`: logs and the root resource."""
+
+    def __init__(self, on_event: EventSink | None) -> None:
+        self._on_event = on_event
+        self._root = ""
+
+    def Log(self, request: Any) -> Any:
+        """A message of the program. Debug messages are dropped, as the CLI drops them."""
+        if self._on_event is not None and request.severity != engine_pb2.DEBUG:
+            self._on_event(Event("log", message=request.message))
+        return empty_pb2.Empty()
+
+    def GetRootResource(self, _request: Any) -> Any:
+        """The URN of the stack."""
+        return engine_pb2.GetRootResourceResponse(urn=self._root)
+
+    def SetRootResource(self, request: Any) -> Any:
+        """Remember the URN of the stack."""
+        self._root = request.urn
+        return engine_pb2.SetRootResourceResponse()
+
+    def RequirePulumiVersion(self, _request: Any) -> Any:
+        """There is no CLI here whose version could be required."""
+        raise Refusal("requiring a version of the Pulumi CLI is not supported by the embedded engine")
+
+    def StartDebugging(self, _request: Any) -> Any:
+        """There is no debugger to attach."""
+        raise Refusal("debugging is not supported by the embedded engine")

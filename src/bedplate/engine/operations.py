@@ -1,0 +1,236 @@
+"""Steps carried out, or in a preview imagined: the only place where the engine calls providers to change things.
+
+Goes in: resources as they are and as they are wanted. Comes out: resources as they are now, recorded in the ledger
+before and after each call; a `Step` for each, and events. It decides nothing about which step is due.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from bedplate.engine.api import Event, EventSink, Registry, Step
+from bedplate.engine.ordering import in_waves
+from bedplate.engine.provider import UNKNOWN, Diff, Resource
+from bedplate.engine.state import (
+    Begin,
+    Change,
+    Drop,
+    Mark,
+    PendingOperation,
+    Put,
+    ResourceState,
+    Settle,
+    timestamp,
+)
+from bedplate.engine.storage import Ledger
+from bedplate.engine.values import UNKNOWN_SENTINEL, annotate, contains, masked, plain, seal
+from bedplate.problems import BedplateError, Problem
+
+T = TypeVar("T")
+_NO_DIFF = Diff()
+
+
+def resource_type(registry: Registry, token: str) -> Resource:
+    """The resource type with this token. Raises BedplateError BP203 with the nearest names."""
+    if token in registry:
+        return registry[token]
+    near = difflib.get_close_matches(token, registry, n=1)
+    fix = f"did you mean {near[0]}?" if near else "use a type that is installed, or deploy with the Pulumi CLI"
+    raise BedplateError(Problem("BP203", f"there is no resource type {token}", fix=fix))
+
+
+@dataclass
+class Operations:
+    """Carries out steps. Called from several threads, for different resources."""
+
+    ledger: Ledger
+    preview: bool
+    clock: Callable[[], float]
+    on_event: EventSink | None = None
+    steps: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def emit(self, event: Event) -> None:
+        """Pass an event on, one at a time; a finished step is kept."""
+        with self._lock:
+            if event.kind == "done" and event.step is not None:
+                self.steps.append(event.step)
+            if self.on_event is not None:
+                self.on_event(event)
+
+    def stamp(self, state: ResourceState) -> ResourceState:
+        """The resource with the time of its change, and of its creation where that is missing."""
+        now = timestamp(self.clock())
+        return replace(state, created=state.created or now, modified=now)
+
+    def create(
+        self, resource: Resource, new: ResourceState, op: str = "create", diff: Diff = _NO_DIFF
+    ) -> ResourceState:
+        """Make a resource."""
+        return self._create(resource, new, _step(op, new, diff), ())
+
+    def _create(self, resource: Resource, new: ResourceState, step: Step, also: tuple[Change, ...]) -> ResourceState:
+        with self._step(step):
+            if self.preview:
+                outputs, new_id = resource.preview_outputs(plain(new.inputs), None), ""
+            else:
+                made = self._attempt("creating", new, lambda: resource.create(plain(new.inputs)))
+                outputs, new_id = made.outputs, made.id
+            state = self.stamp(replace(new, id=new_id, outputs=self._outputs(resource, new, outputs)))
+            self.ledger.record(*also, Put(state), Settle(new.urn))
+        return state
+
+    def update(self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff) -> ResourceState:
+        """Change a resource in place."""
+        with self._step(_step("update", new, diff, old)):
+            if self.preview:
+                outputs = resource.preview_outputs(plain(new.inputs), plain(old.outputs))
+            else:
+                arguments = (old.id, plain(old.inputs), plain(old.outputs), plain(new.inputs))
+                outputs = self._attempt("updating", new, lambda: resource.update(*arguments))
+            state = self.stamp(replace(new, outputs=self._outputs(resource, new, outputs)))
+            self.ledger.record(Put(state), Settle(new.urn))
+        return state
+
+    def replace(self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff) -> ResourceState:
+        """Make a new resource in place of an old one, which goes before or, by default, at the end of the run."""
+        if old.protect:
+            raise _protected(old, "replaced")
+        if diff.delete_before_replace:
+            self.delete(resource, old, "delete-replaced")
+            state = self._create(resource, new, _step("create-replacement", new, diff, old), ())
+        else:
+            state = self._create(resource, new, _step("create-replacement", new, diff, old), (Mark(old.urn),))
+        self.emit(Event("done", _step("replace", new, diff, old)))
+        return state
+
+    def keep(self, new: ResourceState, old: ResourceState) -> ResourceState:
+        """Leave a resource as it is. What the program says about it (protect, dependencies) may still change."""
+        if new != old:
+            self.ledger.record(Put(new))
+        self.emit(Event("done", _step("same", new, _NO_DIFF, old)))
+        return new
+
+    def put_component(self, op: str, new: ResourceState, diff: Diff = _NO_DIFF) -> ResourceState:
+        """Record a component, which has no provider."""
+        with self._step(_step(op, new, diff)):
+            state = self.stamp(new)
+            self.ledger.record(Put(state))
+        return state
+
+    def read(self, resource: Resource, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
+        """Take up a resource that is not ours."""
+        if wanted.id in {"", UNKNOWN_SENTINEL}:
+            return replace(wanted, id="", outputs=resource.preview_outputs(plain(wanted.inputs), None))
+        found = resource.read(wanted.id, plain(wanted.inputs), {})
+        if found is None:
+            raise BedplateError(Problem("BP208", f"there is no {wanted.type} with the id {wanted.id}"))
+        outputs = self._outputs(resource, wanted, found.outputs)
+        state = replace(wanted, id=found.id, outputs=outputs)
+        if old is not None:
+            state = replace(state, created=old.created, modified=old.modified)
+        if state != old:
+            state = self.stamp(state)
+            self.ledger.record(Put(state))
+        self.emit(Event("done", _step("read", state)))
+        return state
+
+    def delete(self, resource: Resource | None, old: ResourceState, op: str = "delete") -> None:
+        """Remove a resource, or only forget it where it is not ours or to be retained."""
+        forget = resource is None or old.external or old.retain_on_delete or not old.custom
+        with self._step(_step(op, old, _NO_DIFF, old, gone=True)):
+            if not self.preview and resource is not None and not forget:
+                doomed = resource
+                self._attempt("deleting", old, lambda: doomed.delete(old.id, plain(old.outputs)))
+            self.ledger.record(Drop(*old.key), Settle(old.urn))
+
+    def delete_all(self, doomed: list[ResourceState], registry: Registry) -> None:
+        """Remove resources, dependents first, independent ones at once. After a failure no new wave starts."""
+        protected = [_protected(r, "deleted").problems[0] for r in doomed if r.protect and not r.delete]
+        if protected:
+            raise BedplateError(*protected)
+        in_waves(doomed, lambda old: self._delete_one(old, registry))
+
+    def _delete_one(self, old: ResourceState, registry: Registry) -> None:
+        # What is only forgotten needs no type, so that a state outlives the types in it.
+        ours = old.custom and not old.external and not old.retain_on_delete
+        self.delete(resource_type(registry, old.type) if ours else None, old, _delete_op(old))
+
+    def _attempt(self, kind: str, resource: ResourceState, call: Callable[[], T]) -> T:
+        prior = self.ledger.snapshot.pending.get(resource.urn)
+        self.ledger.record(Begin(PendingOperation(kind, resource)))
+        try:
+            return call()
+        except Exception:
+            # The provider said no: the end is known. What an earlier run left open stays open.
+            self.ledger.record(Begin(prior) if prior else Settle(resource.urn))
+            raise
+
+    def _outputs(self, resource: Resource, new: ResourceState, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not self.preview and contains(outputs, type(UNKNOWN)):
+            raise BedplateError(Problem("BP207", f"{new.name}: {new.type} returned an unknown value from an update"))
+        names = {*resource.secret_outputs, *new.additional_secret_outputs}
+        marked: Mapping[str, Any] = annotate(seal(outputs, names), new.inputs)
+        return marked
+
+    def _step(self, step: Step) -> _Running:
+        return _Running(self, step)
+
+
+@dataclass(frozen=True)
+class _Running:
+    """Emits `started`, then `done` or `failed`."""
+
+    operations: Operations
+    step: Step
+
+    def __enter__(self) -> None:
+        self.operations.emit(Event("started", self.step))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self.operations.emit(Event("done", self.step))
+        else:
+            self.operations.emit(Event("failed", self.step, str(error)))
+
+
+def _step(
+    op: str, state: ResourceState, diff: Diff = _NO_DIFF, old: ResourceState | None = None, *, gone: bool = False
+) -> Step:
+    return Step(
+        op=op,
+        urn=state.urn,
+        type=state.type,
+        name=state.name,
+        diff=diff.properties,
+        note=diff.note,
+        old_inputs=masked(old.inputs) if old else None,
+        new_inputs=None if gone else masked(state.inputs),
+        old_outputs=masked(old.outputs) if old else None,
+    )
+
+
+def same_step(state: ResourceState) -> Step:
+    """A resource in state as a `same` step."""
+    return _step("same", state, _NO_DIFF, state)
+
+
+def _delete_op(old: ResourceState) -> str:
+    return "delete-replaced" if old.delete else "delete"
+
+
+def _protected(state: ResourceState, what: str) -> BedplateError:
+    return BedplateError(
+        Problem(
+            "BP206",
+            f"{state.name} is protected and would be {what}",
+            detail=state.urn,
+            fix="set protect=False on it and run `up` first, if this is what you want",
+        )
+    )

@@ -1,0 +1,75 @@
+"""Operations that began in a run that died: finished or settled before anything else happens.
+
+Goes in: the pending operations of the state. Comes out: a state that says what is. A create and an update are called
+again with the inputs they had, which providers allow; a delete is settled by looking, since finishing it could take
+what the user has meanwhile decided to keep. What cannot be settled stays pending and is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bedplate.engine.api import Event, Registry
+from bedplate.engine.operations import Operations, resource_type
+from bedplate.engine.provider import Resource
+from bedplate.engine.state import Drop, Mark, PendingOperation, Put, ResourceState, Settle
+from bedplate.engine.values import annotate, plain, seal
+from bedplate.problems import BedplateError
+
+
+def resolve(operations: Operations, registry: Registry) -> None:
+    """Settle every pending operation that can be."""
+    for pending in list(operations.ledger.snapshot.pending.values()):
+        name, doing = pending.resource.name, pending.type
+        try:
+            found = _resolve(operations, registry, pending)
+        except BedplateError as error:
+            operations.emit(Event("log", message=f"{name}: {doing} was interrupted and cannot be settled: {error}"))
+        else:
+            operations.emit(Event("log", message=f"{name}: {doing} was interrupted; {found}"))
+
+
+def _resolve(operations: Operations, registry: Registry, pending: PendingOperation) -> str:
+    new = pending.resource
+    resource = resource_type(registry, new.type)
+    match pending.type:
+        case "creating" if new.id:
+            return _look(operations, resource, new)
+        case "creating":
+            made = resource.create(plain(new.inputs))
+            state = replace(new, id=made.id, outputs=_marked(resource, new, made.outputs))
+            old = operations.ledger.snapshot.live(new.urn)
+            # A replacement that died: the copy it replaces is still live and has to go at the end.
+            marks = (Mark(old.urn),) if old and old.id != made.id else ()
+            operations.ledger.record(*marks, Put(operations.stamp(state)), Settle(new.urn))
+            return f"it was created again as {made.id}"
+        case "updating":
+            return _update_again(operations, resource, new)
+        case _:
+            return _look(operations, resource, new)
+
+
+def _update_again(operations: Operations, resource: Resource, new: ResourceState) -> str:
+    old = operations.ledger.snapshot.live(new.urn) or new
+    outputs = resource.update(new.id, plain(old.inputs), plain(old.outputs), plain(new.inputs))
+    state = operations.stamp(replace(new, outputs=_marked(resource, new, outputs)))
+    operations.ledger.record(Put(state), Settle(new.urn))
+    return "the update was done again"
+
+
+def _look(operations: Operations, resource: Resource, new: ResourceState) -> str:
+    found = resource.read(new.id, plain(new.inputs), plain(new.outputs))
+    if found is None:
+        operations.ledger.record(Drop(*new.key), Settle(new.urn))
+        return "it is gone"
+    state = replace(new, outputs=_marked(resource, new, found.outputs))
+    operations.ledger.record(Put(state), Settle(new.urn))
+    return "it is still there"
+
+
+def _marked(resource: Resource, new: ResourceState, outputs: Mapping[str, object]) -> Mapping[str, object]:
+    marked: Mapping[str, object] = annotate(
+        seal(outputs, {*resource.secret_outputs, *new.additional_secret_outputs}), new.inputs
+    )
+    return marked

@@ -1,0 +1,135 @@
+"""Running an ordinary Pulumi program in this process.
+
+Goes in: a program, a deployment that answers it, config. Comes out: nothing, or one clear `BedplateError`. Each run has
+a copy of the context with fresh SDK settings, so runs (also in several threads) do not see each other. Modules are
+shared by all runs of the process, so a program must register its resources when called, not when imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import re
+import sysconfig
+import traceback
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bedplate.engine.api import EventSink, Program
+from bedplate.engine.deployment import Deployment
+from bedplate.engine.goals import StackId, unsupported
+from bedplate.problems import BedplateError, Problem, Where
+
+PARALLEL = 32
+_MISSING_FEATURE = re.compile(r"The Pulumi CLI does not support (?:the )?(.+?)\. Please update the Pulumi CLI")
+
+
+def run(
+    program: Program,
+    deployment: Deployment,
+    config: Mapping[str, str],
+    *,
+    preview: bool,
+    on_event: EventSink | None,
+) -> None:
+    """Run the program to its end. Raises BedplateError with what failed first; other registrations are turned away."""
+    context = contextvars.copy_context()
+    try:
+        context.run(_run, program, deployment, config, preview, on_event)
+    except Exception as error:
+        # The SDK awaits registrations last first, so its exception may be a follow-up; ours are in order.
+        if deployment.problems:
+            raise BedplateError(*deployment.problems) from error
+        raise _explained(error) from error
+    if deployment.problems:
+        raise BedplateError(*deployment.problems)
+
+
+def _run(
+    program: Program, deployment: Deployment, config: Mapping[str, str], preview: bool, on_event: EventSink | None
+) -> None:
+    import pulumi.runtime.settings as sdk
+    from pulumi.runtime.config import set_all_config
+    from pulumi.runtime.stack import run_in_stack
+
+    from bedplate.engine.monitor import EngineService, Monitor
+
+    stack = deployment.stack
+    sdk.ROOT.set(None)
+    sdk.configure(
+        sdk.Settings(
+            project=stack.project,
+            stack=stack.stack,
+            monitor=Monitor(deployment),
+            engine=EngineService(on_event),
+            parallel=PARALLEL,
+            dry_run=preview,
+            organization="organization",
+            root_directory=str(Path.cwd()),
+        )
+    )
+    set_all_config(_qualified(config, stack), [])
+
+    async def main() -> None:
+        # A coroutine, because the SDK rescans all tasks after a plain function.
+        program()
+        await asyncio.sleep(0)
+
+    async def host() -> None:
+        # The default executor has six threads on two cores, and a registration blocks one for as long as it takes.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PARALLEL, thread_name_prefix="bedplate"))
+        await run_in_stack(main)
+
+    with _QuietAsyncio():
+        asyncio.run(host())
+
+
+class _QuietAsyncio:
+    """After a failure the SDK leaves futures behind that nobody awaits; asyncio would print each of them."""
+
+    def __enter__(self) -> None:
+        self._logger = logging.getLogger("asyncio")
+        self._level = self._logger.level
+        self._logger.setLevel(logging.CRITICAL)
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.setLevel(self._level)
+
+
+def _qualified(config: Mapping[str, str], stack: StackId) -> dict[str, str]:
+    return {key if ":" in key else f"{stack.project}:{key}": value for key, value in config.items()}
+
+
+def _explained(error: Exception) -> BedplateError:
+    """An exception of the program itself as one problem that points at the program's line."""
+    if isinstance(error, BedplateError):
+        return error
+    if missing := _MISSING_FEATURE.search(str(error)):
+        return unsupported(missing.group(1))
+    lines = str(error).strip().splitlines() or [""]
+    return BedplateError(
+        Problem(
+            "BP201",
+            f"the program raised {type(error).__name__}: {lines[0]}",
+            where=_place(error),
+            detail="\n".join(lines[1:]),
+        )
+    )
+
+
+def _place(error: BaseException) -> Where | None:
+    """The innermost line of the trace that belongs neither to this engine, nor to an installed library."""
+    libraries = {sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(Path(__file__).parent)}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not any(frame.filename.startswith(library) for library in libraries):
+            return Where(_relative(frame.filename), frame.lineno or 0)
+    return None
+
+
+def _relative(path: str) -> str:
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

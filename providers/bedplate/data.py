@@ -1,0 +1,126 @@
+"""`bedplate:local:Store` and `bedplate:local:SearchIndex`: the stage's memory and the indexes of its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bedplate.providers.bedplate.inputs import required
+
+from bedplate.blueprint.paths import StagePaths
+from bedplate.engine.provider import Created, Diff, Properties, ReadResult, Resource
+
+_SIDE_FILES = ("", "-wal", "-shm", "-journal")
+
+
+class StoreResource(Resource):
+    """The SQLite file of sessions, memory, turns and audit. Input: `retention`, seconds by kind. One a stage."""
+
+    type: ClassVar[str] = "bedplate:local:Store"
+    computed_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
+    stable_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    def __init__(self, paths: StagePaths) -> None:
+        self._paths = paths
+
+    def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
+        """Inputs, and whether the file is there."""
+        found = super().diff(id, old_inputs, old_outputs, news)
+        return found if self._paths.memory.exists() else replace(found, note="the file is gone")
+
+    def create(self, news: Properties) -> Created:
+        """Make the file, or bring an older one to this version's form; what it holds stays."""
+        from bedplate.store import Store
+
+        Store.open(self._paths.memory).close()
+        return Created("memory", self._outputs(news))
+
+    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
+        """The file as it is."""
+        return ReadResult(id, inputs, self._outputs(inputs)) if self._paths.memory.exists() else None
+
+    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
+        """As `create`: retention is read by the gateway, the file is only brought up to date."""
+        return self.create(news).outputs
+
+    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
+        """Remove the file with everything that was remembered."""
+        for side in _SIDE_FILES:
+            self._paths.memory.with_name(self._paths.memory.name + side).unlink(missing_ok=True)
+
+    def _outputs(self, inputs: Properties) -> dict[str, Any]:
+        return {**inputs, "path": str(self._paths.memory)}
+
+
+def remembered(paths: StagePaths) -> Mapping[str, int]:
+    """What deleting the stage's memory would lose: sessions, messages, facts, turns. Empty where there is none."""
+    if not paths.memory.exists():
+        return {}
+    from bedplate.store import Store
+
+    store = Store.open(paths.memory)
+    try:
+        return asdict(store.counts())
+    finally:
+        store.close()
+
+
+@dataclass(frozen=True)
+class _Document:
+    path: str
+
+
+class SearchIndexResource(Resource):
+    """The index of one data source. Inputs: `name`, `root`, `digest`, `files` (their number), `paths` below the root.
+
+    Only `name`, `root` and `digest` are compared: the digest covers every path and content.
+    """
+
+    type: ClassVar[str] = "bedplate:local:SearchIndex"
+    computed_outputs: ClassVar[frozenset[str]] = frozenset({"path", "documents", "passages", "unread"})
+    stable_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
+    replace_keys: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    def __init__(self, paths: StagePaths) -> None:
+        self._paths = paths
+
+    def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
+        """By digest, and whether the file is there."""
+        compared = [{k: v for k, v in inputs.items() if k != "paths"} for inputs in (old_inputs, news)]
+        found = super().diff(id, compared[0], old_outputs, compared[1])
+        return found if self._paths.index(id).exists() else replace(found, note="the index is gone")
+
+    def create(self, news: Properties) -> Created:
+        """Read the documents and write the index."""
+        from bedplate.search import build_index
+
+        name, root = required(self.type, news, "name", str), required(self.type, news, "root", str)
+        documents = [_Document(path) for path in required(self.type, news, "paths", list)]
+        stats = build_index(Path(root), documents, self._paths.index(name))
+        unread = [f"{each.path}: {each.reason}" for each in stats.unread]
+        made = {"path": str(self._paths.index(name)), "documents": stats.documents, "passages": stats.passages}
+        return Created(name, {**_without_paths(news), **made, "unread": unread})
+
+    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
+        """The index as it was built, where its file is still there."""
+        return ReadResult(id, inputs, outputs) if self._paths.index(id).exists() else None
+
+    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
+        """Build it anew in its place; readers keep the old one until they open it again."""
+        return self.create(news).outputs
+
+    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
+        """Remove the file."""
+        index = self._paths.index(id)
+        for side in _SIDE_FILES:
+            index.with_name(index.name + side).unlink(missing_ok=True)
+
+    def preview_outputs(self, news: Properties, old_outputs: Properties | None) -> Properties:
+        """As the default, without the list of paths."""
+        return _without_paths(super().preview_outputs(news, old_outputs))
+
+
+def _without_paths(values: Properties) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "paths"}

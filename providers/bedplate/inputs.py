@@ -1,0 +1,31 @@
+"""Reading inputs, and writing private files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bedplate.engine.provider import Properties
+from bedplate.problems import BedplateError, Problem
+
+T = TypeVar("T")
+
+
+def required(type_token: str, inputs: Properties, name: str, kind: type[T]) -> T:
+    """The input `name`. Raises BedplateError (BP320) where it is missing or of another type."""
+    value: Any = inputs.get(name)
+    if isinstance(value, kind):
+        return value
+    what = "is missing" if value is None else f"is {type(value).__name__}, wanted is {kind.__name__}"
+    raise BedplateError(Problem("BP320", f"input {name} of {type_token} {what}"))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `path` whole, readable by its owner only, in a folder that only its owner can enter."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)

@@ -1,0 +1,167 @@
+"""`bedplate:local:Process`: a process of the stage, run by its supervisor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bedplate.providers.bedplate.inputs import required
+
+from bedplate.blueprint.paths import StagePaths
+from bedplate.engine.provider import UNKNOWN, Checked, CheckFailure, Created, Diff, Properties, ReadResult, Resource
+from bedplate.problems import BedplateError
+from bedplate.runtime.supervisor.client import SupervisorClient
+from bedplate.runtime.supervisor.spec import READY_FD, ProcessSpec, SandboxBounds, encode_files
+
+_ROLES = ("", "gateway", "agent")
+_KNOWN = frozenset({"name", "module", "config", "listens", "port", "ready", "role", "sandbox", "triggers"})
+_LAST = threading.Lock()  # deletes of several processes at once: one of them is the last
+
+
+class ProcessResource(Resource):
+    """A process `python -I -m MODULE run/NAME.json`.
+
+    Inputs: `name`, `module`, `config` (what its configuration file holds), `listens` (on 127.0.0.1), `port` (none: a
+    free one is chosen once and kept), `ready` (`http:/ping`, `fd`, `none`), `role` (`gateway` gets the agent's
+    listener, `agent` makes one), `sandbox` (`backend`, `memory` in bytes, `pids`), `triggers` (values whose change
+    restarts it). Outputs: `port` and `url` where it listens.
+    """
+
+    type: ClassVar[str] = "bedplate:local:Process"
+    replace_keys: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    def __init__(self, paths: StagePaths) -> None:
+        self._paths = paths
+        self._client = SupervisorClient(paths)
+
+    def check(self, news: Properties, olds: Properties | None) -> Checked:  # noqa: ARG002
+        """Refuse inputs that nobody reads, and fill in defaults."""
+        failures = [CheckFailure(name, "there is no such input") for name in news if name not in _KNOWN]
+        failures += [CheckFailure(name, "is missing") for name in ("name", "module", "config") if name not in news]
+        if news.get("role", "") not in _ROLES:
+            failures.append(CheckFailure("role", f"is none of {', '.join(filter(None, _ROLES))}"))
+        return Checked({"listens": False, "ready": "none", "role": "", **news}, tuple(failures))
+
+    def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
+        """Inputs, and whether it runs with the configuration that the state tells."""
+        found = super().diff(id, old_inputs, old_outputs, news)
+        return replace(found, note=self._trouble(id, old_inputs, old_outputs))
+
+    def _trouble(self, name: str, inputs: Properties, outputs: Properties) -> str:
+        process = self._client.process(name)
+        if process is None or process["state"] == "stopped":
+            return "not running"
+        if process["state"] == "backoff":
+            return f"not running ({process['exit']})"
+        if process["digest"] != self._spec(inputs, outputs.get("port")).digest:
+            return "runs with another configuration"
+        return ""
+
+    def create(self, news: Properties) -> Created:
+        """Start it, and the supervisor where it does not run; returns once the process is ready."""
+        return Created(required(self.type, news, "name", str), self._run(news, None))
+
+    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
+        """As deployed; None where there is neither the process nor its configuration."""
+        there = self._paths.config(id).exists() or self._client.process(id) is not None
+        return ReadResult(id, inputs, outputs) if there else None
+
+    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
+        """Restart it with the new inputs; where that fails the old one goes on."""
+        kept = old_outputs.get("port") if not old_inputs.get("port") else None
+        return self._run(news, kept)
+
+    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
+        """Stop it and remove its configuration and log. The last one takes the supervisor and `run/` with it."""
+        with _LAST:
+            self._client.remove(id)
+            self._paths.config(id).unlink(missing_ok=True)
+            for log in self._paths.logs.glob(f"{id}.log*"):
+                log.unlink()
+            status = self._client.status()
+            if status is None or not status["processes"]:
+                self._end()
+
+    def _end(self) -> None:
+        self._client.stop()
+        for log in self._paths.logs.glob("supervisor.log*"):
+            log.unlink()
+        for folder in (self._paths.run, self._paths.logs):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    def preview_outputs(self, news: Properties, old_outputs: Properties | None) -> Properties:
+        """Inputs, and the address as far as it is known: given, or kept from before."""
+        known = dict(news)
+        if news.get("listens"):
+            port = news.get("port") or (old_outputs or {}).get("port") or UNKNOWN
+            known["port"] = port
+            known["url"] = UNKNOWN if port is UNKNOWN else _url(port)
+        return known
+
+    # running
+
+    def _run(self, news: Properties, kept: int | None) -> dict[str, Any]:
+        self._client.start()
+        port = self._port(news, kept)
+        try:
+            self._client.apply(self._spec(news, port))
+        except BedplateError as error:
+            if error.problems[0].code != "BP301" or news.get("port"):
+                raise
+            # a port that nobody asked for was taken by someone else in the meantime: take another
+            port = _free_port()
+            self._client.apply(self._spec(news, port))
+        return {**news, "port": port, "url": _url(port)} if port else dict(news)
+
+    def _port(self, news: Properties, kept: int | None) -> int | None:
+        if not news.get("listens"):
+            return None
+        return int(news.get("port") or kept or _free_port())
+
+    def _spec(self, inputs: Properties, port: Any) -> ProcessSpec:
+        name = required(self.type, inputs, "name", str)
+        config = self._paths.config(name)
+        spec = ProcessSpec(
+            name=name,
+            argv=(sys.executable, "-I", "-m", required(self.type, inputs, "module", str), str(config)),
+            config=str(config),
+            content=json.dumps(inputs["config"], indent=1, sort_keys=True),
+            listen=int(port) if port and inputs.get("listens") else None,
+            ready=str(inputs.get("ready", "none")),
+            agent=inputs.get("role") == "agent",
+            serves_agent=inputs.get("role") == "gateway",
+        )
+        if inputs.get("sandbox"):
+            spec = _sandboxed(spec, inputs["sandbox"], config)
+        wanted = json.dumps([spec.to_json(), inputs.get("triggers")], sort_keys=True, default=str)
+        return replace(spec, digest=hashlib.sha256(wanted.encode()).hexdigest())
+
+
+def _sandboxed(spec: ProcessSpec, wanted: Properties, config: Path) -> ProcessSpec:
+    from bedplate.runtime.sandbox import SandboxSpec, agent_launch
+
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}
+    if spec.ready == "fd" and wanted["backend"] == "bubblewrap":
+        environment["BEDPLATE_READY_FD"] = str(READY_FD)  # the launcher starts with an empty environment
+    memory, pids = int(wanted["memory"]), int(wanted["pids"])
+    launch = agent_launch(spec.argv, SandboxSpec((config,), environment, memory, pids), wanted["backend"])
+    bounds = SandboxBounds(wanted["backend"], memory, pids, (str(config),), launch.listen_inside)
+    return replace(
+        spec, argv=launch.argv, environment=dict(launch.env), files=encode_files(launch.files), sandbox=bounds
+    )
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"

@@ -6,7 +6,7 @@ the operation's name for `call`, a normalised URL for HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from bedplate.access import Grant, Never, UrlRefused, grant_id, normalise_url
@@ -43,9 +43,8 @@ class GrantReader:
         items = enumerate(self.stage.manifest.never)
         return tuple(Never(item.call, line(self.stage.source.where(("never", i)))) for i, item in items)
 
-    def _scopes(self, tool: str, scopes: list[Scope] | list[object], at: Path, prefix: str) -> Iterator[Grant]:
+    def _scopes(self, tool: str, scopes: Sequence[Scope], at: Path, prefix: str) -> Iterator[Grant]:
         for index, scope in enumerate(scopes):
-            assert isinstance(scope, Scope)
             path = (*at, index)
             self._check_id(scope, path)
             verb, patterns = scope.granted

@@ -170,12 +170,10 @@ def _schema_at(path: Path, data: Any) -> Mapping[str, Any]:
     from bedplate.manifest.schema import model_schema
 
     root = model_schema()
-    node = root
-    for part in ((), *((p,) for p in path)):
-        if part:
-            node = _below(node, part[0])
-            data = _child(data, part[0])
-        node = _settle(root, node, data)
+    node: Mapping[str, Any] = root
+    for part in path:
+        data = _child(data, part)
+        node = _settle(root, _below(node, part), data)
     return node
 
 

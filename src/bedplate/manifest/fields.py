@@ -14,10 +14,10 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from bedplate.manifest import units
+from bedplate.manifest.schema import MODEL_ID
 
 SLUG = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 NAME = r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$"
-MODEL_ID = r"^[a-z][a-z0-9-]*:[^\s]+$"
 ENTRYPOINT = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 URL = r"^https?://[^\s@*/]+(/[^\s]*)?$"

@@ -41,6 +41,8 @@ def merged(tree: Tree, stage: str, sections: tuple[str, ...]) -> Source:
     base = {key: value for key, value in tree.data.items() if key != "stages"}
     written = tree.data["stages"][stage]
     overlay = {key: value for key, value in written.items() if key in sections}
+    if isinstance(base.get("model"), str) and isinstance(overlay.get("model"), Mapping):
+        base["model"] = {"id": base["model"]}  # the short form; an overlay in the short form replaces the whole model
     moved: dict[Path, Path] = {}
     data = _merge(base, overlay, (), ("stages", stage), moved)
     return Source(tree, data, moved)

@@ -6,6 +6,9 @@ import copy
 from functools import cache
 from typing import Any
 
+from bedplate.manifest import units
+
+MODEL_ID = r"^[a-z][a-z0-9-]*:[^\s]+$"
 SCHEMA_URL = "https://bedplate.dev/schemas/agent.v1.json"
 
 
@@ -19,19 +22,54 @@ def model_schema() -> dict[str, Any]:
 
 def json_schema() -> dict[str, Any]:
     """The published schema (JSON Schema 2020-12): overlays of stages have the shape of the sections, all optional."""
-    schema = copy.deepcopy(model_schema())
+    schema: dict[str, Any] = _tidy(copy.deepcopy(model_schema()))
+    model = schema["properties"]["model"]
+    named = {"type": "string", "pattern": MODEL_ID, "examples": ["bedplate:extractive"]}
+    schema["properties"]["model"] = {"anyOf": [named, {"$ref": model["$ref"]}], "description": model["description"]}
     partial = _Partial(schema["$defs"])
     stage = schema["$defs"]["Stage"]["properties"]
     for name, field in schema["properties"].items():
         if name in stage:
-            stage[name] = {**partial.of(field), "description": stage[name]["description"]}
+            stage[name] = _nullable({**partial.of(field), "description": stage[name]["description"]})
     schema["$defs"].update(partial.made)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_URL,
-        **schema,
-        "title": "Bedplate agent",
-    }
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_URL}
+    return {**head, **schema, "title": "Bedplate agent"}
+
+
+def _tidy(node: Any) -> Any:
+    """Without nulls (a key is left out, not empty), and with defaults as they are written."""
+    if isinstance(node, list):
+        return [_tidy(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "anyOf" in node:
+        node = {**node, "anyOf": [item for item in node["anyOf"] if item != {"type": "null"}]}
+        if len(node["anyOf"]) == 1:
+            node = {**node["anyOf"][0], **{key: value for key, value in node.items() if key != "anyOf"}}
+    if "properties" in node:
+        fields = {name: _without_title(field) for name, field in node["properties"].items()}
+        node = {**node, "properties": fields}
+    result = {key: _tidy(value) for key, value in node.items() if key != "default"}
+    default = _default(node)
+    return result if default is None else {**result, "default": default}
+
+
+def _without_title(field: dict[str, Any]) -> dict[str, Any]:
+    """The key says it already."""
+    return {key: value for key, value in field.items() if key != "title"}
+
+
+def _default(node: dict[str, Any]) -> Any:
+    default = node.get("default")
+    if isinstance(default, dict):
+        return None
+    match node.get("pattern"):
+        case units.DURATION if default is not None:
+            return units.duration_text(default)
+        case units.SIZE if default is not None:
+            return units.size_text(default)
+        case _:
+            return default
 
 
 class _Partial:
@@ -77,6 +115,4 @@ class _Partial:
 def _nullable(node: dict[str, Any]) -> dict[str, Any]:
     description = {"description": node["description"]} if "description" in node else {}
     inner = {key: value for key, value in node.items() if key != "description"}
-    if any(item == {"type": "null"} for item in inner.get("anyOf", ())):
-        return node
     return {"anyOf": [inner, {"type": "null"}], **description}

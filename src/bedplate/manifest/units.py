@@ -23,3 +23,15 @@ def size(text: str) -> int:
     if not re.match(SIZE, text):
         raise ValueError("a size is a whole number and one of Ki, Mi, Gi, such as 512Mi")
     return int(text[:-2]) * _BYTES[text[-2:]]
+
+
+def duration_text(value: float) -> str:
+    """Seconds as a duration, in the largest unit that fits: 2592000 is `30d`."""
+    unit = next(u for u in ("d", "h", "m", "s", "ms") if value % _SECONDS[u] == 0 or u == "ms")
+    return f"{round(value / _SECONDS[unit])}{unit}"
+
+
+def size_text(value: int) -> str:
+    """Bytes as a size, in the largest unit that fits."""
+    unit = next(u for u in ("Gi", "Mi", "Ki") if value % _BYTES[u] == 0)
+    return f"{value // _BYTES[unit]}{unit}"

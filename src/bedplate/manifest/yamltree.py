@@ -73,8 +73,10 @@ class _Builder:
                 case yaml.SequenceNode():
                     self.check_tag(node, {"seq"})
                     return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
-                case _:
+                case yaml.ScalarNode():
                     return self.scalar(node)
+                case _:
+                    raise TypeError(f"libyaml made a {type(node).__name__}")
         finally:
             self.open_nodes.discard(id(node))
 

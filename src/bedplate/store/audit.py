@@ -16,6 +16,7 @@ from typing import Any
 from bedplate.store.database import Database, Row
 from bedplate.store.model import AuditEvent, AuditRow
 
+_FIELDS = ("seq", "at", "kind", "person", "turn", "tool", "operation", "effect", "grant")
 GENESIS = b"\0" * 32
 FORGOTTEN = "forgotten"
 """The kind of the row that records an erasure."""
@@ -107,11 +108,14 @@ def _whole(row: Row, previous: bytes, forgotten: set[str]) -> bool:
     facts = tuple(row)[:9]
     if row["hash"] != _link(previous, facts, row["content_hash"]):
         return False
-    if row["content"] is None or row["salt"] is None:
+    if row["content"] is None and row["salt"] is None:
         return bool(row["person"]) and row["person"] in forgotten
+    if row["content"] is None or row["salt"] is None:
+        return False
     return hmac.compare_digest(row["content_hash"], _content_hash(row["salt"], row["content"]))
 
 
 def _row(row: Row) -> AuditRow:
     content = json.loads(row["content"]) if row["content"] else {"principal": "", "reason": "", "arguments": {}}
-    return AuditRow(*tuple(row)[:9], **content, erased=row["content"] is None)
+    fields = dict(zip(_FIELDS, tuple(row), strict=False))
+    return AuditRow(**fields, **content, erased=row["content"] is None)

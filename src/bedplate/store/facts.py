@@ -32,7 +32,8 @@ _OF_SELF = re.compile(
                      |curious|here|back|done|glad|happy\ to|unable|stuck|thinking|reading|hoping|just|still|about\ to)
     | i\ (?:currently\ |now\ |also\ |mostly\ |usually\ |always\ |really\ |only\ |just\ moved|recently\ )?
         (?:live|lived|work|prefer|like|love|hate|dislike|use|need|speak|own|study|studied|come\ from|was\ born|moved
-          |manage|run|drive|play|teach|don't\ (?:like|eat|use|drink)|do\ not\ (?:like|eat|use|drink)|can't\ (?:eat|drink)
+          |manage|run|drive|play|teach
+          |don't\ (?:like|eat|use|drink)|do\ not\ (?:like|eat|use|drink)|can't\ (?:eat|drink)
           |have\ (?:a|an|two|three|four|no)\b|never\ (?:eat|drink|use))\b
     | (?:please\ )?(?:remember|note|keep\ in\ mind|don't\ forget|do\ not\ forget)\ that\b
     )""",

@@ -77,7 +77,8 @@ def remember(
     """Keep a fact for `retention` seconds; returns it as stored.
 
     Masked first (`redact`: email, phone, card). The same words again only renew it; a new statement on a
-    subject that has one answer ("My name is …", "I live in …") replaces the old one. Raises BP469 for a text without words.
+    subject that has one answer ("My name is …", "I live in …") replaces the old one. Raises BP469
+    for a text without words.
     """
     kept = _cut(_masked(" ".join(text.split()), redact))
     normal = _normal(kept)

@@ -80,7 +80,7 @@ class Sessions:
     def state_get(self, session: str, key: str) -> StateValue | None:
         """The value of a key of the session's shared state, or None."""
         row = self.db.row("SELECT * FROM state WHERE session = ? AND key = ?", (session, key))
-        return row and StateValue(json.loads(row["value"]), row["agent"], row["version"], row["updated"])
+        return StateValue(json.loads(row["value"]), row["agent"], row["version"], row["updated"]) if row else None
 
     def state_put(self, session: str, key: str, value: Any, agent: str, expected_version: int | None) -> int:
         """Write a key if its version still is `expected_version` (0: it must not exist; None: whatever it is).

@@ -60,14 +60,14 @@ class Turns:
     def turn(self, turn_id: str) -> TurnRow | None:
         """A turn by id, or None."""
         row = self.db.row("SELECT * FROM turns WHERE id = ?", (turn_id,))
-        return row and turn_row(row)
+        return turn_row(row) if row else None
 
     def turn_by_key(self, agent: str, user: str, key: str) -> TurnRow | None:
         """The turn that a caller asked for under this idempotency key, or None."""
         row = self.db.row(
             "SELECT * FROM turns WHERE agent = ? AND user = ? AND idempotency_key = ?", (agent, user, key)
         )
-        return row and turn_row(row)
+        return turn_row(row) if row else None
 
     def running_turns(self) -> list[TurnRow]:
         """Turns that are queued or running, the oldest first: what a restarted gateway has to settle."""

@@ -1,8 +1,8 @@
 """Names of spans and attributes: the only place that knows them.
 
 Goes in: nothing. Comes out: constants, and `canonical`, which reads older names as the newest. Names follow the
-OpenTelemetry conventions for generative AI in their development version (repository semantic-conventions-genai); what OpenTelemetry
-has no name for stands under `bedplate.`.
+OpenTelemetry conventions for generative AI in their development version (repository semantic-conventions-genai); what
+OpenTelemetry has no name for stands under `bedplate.`.
 """
 
 from __future__ import annotations

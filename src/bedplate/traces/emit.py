@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -180,13 +181,19 @@ class GatewayTracer:
         """Spans that never reached the sink."""
         return self._outbox.dropped
 
-    def turn(self, *, agent: str, session: str, user: str, turn_id: str, input: str) -> TurnSpan:
-        """Open the root span of a turn, which begins a new trace."""
+    def turn(
+        self, *, agent: str, session: str, user: str, turn_id: str, input: str, trace_id: str = ""
+    ) -> TurnSpan:
+        """Open the root span of a turn, which begins a new trace.
+
+        With `trace_id` it goes on in that one: a turn that a restarted gateway runs again. Its first root was lost.
+        """
         attributes = {
             c.OPERATION: c.INVOKE_AGENT, c.AGENT_NAME: agent, c.CONVERSATION: session, c.USER: self.person(user),
             c.TURN: turn_id, c.INPUT_MESSAGES: _message("user", input),
         }  # fmt: skip
-        return TurnSpan(self._start(f"{c.INVOKE_AGENT} {agent}", "SERVER", None, attributes), self._redactor)
+        parent = f"00-{trace_id}-{secrets.token_hex(8)}-01" if trace_id else None
+        return TurnSpan(self._start(f"{c.INVOKE_AGENT} {agent}", "SERVER", parent, attributes), self._redactor)
 
     def tool(self, parent: str, *, tool: str, operation: str, call_id: str, arguments: Mapping[str, Any]) -> ToolSpan:
         """Open the span of a tool call below `parent` (a traceparent)."""

@@ -34,7 +34,7 @@ class UnknownEncoding(OtlpError):
 
 def decode(body: bytes, content_type: str, encoding: str, signal: Signal, limit: int) -> Any:
     """The request message in `body`. Raises TooLarge, UnknownEncoding or OtlpError."""
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     data = inflate(body, encoding, limit)
     request = _request_type(signal)()
@@ -87,7 +87,7 @@ def _request_type(signal: Signal) -> Any:
 
 
 def _from_json(data: bytes, request: Any) -> None:
-    from google.protobuf.json_format import ParseDict, ParseError
+    from google.protobuf.json_format import ParseDict, ParseError  # type: ignore[import-untyped]
 
     try:
         document = _with_base64_ids(json.loads(data), 0)
@@ -208,10 +208,16 @@ def response(signal: Signal, partial: Mapping[str, Any] | None) -> bytes:
     """The protobuf answer to an export; `partial` holds the fields of its partial success."""
     if not partial:
         return b""
+    answer: Any = _response_type(signal)(partial_success=dict(partial))
+    encoded: bytes = answer.SerializeToString()
+    return encoded
+
+
+def _response_type(signal: Signal) -> Any:
     if signal == "traces":
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-        return ExportTraceServiceResponse(partial_success=dict(partial)).SerializeToString()  # type: ignore[arg-type]
+        return ExportTraceServiceResponse
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
-    return ExportLogsServiceResponse(partial_success=dict(partial)).SerializeToString()  # type: ignore[arg-type]
+    return ExportLogsServiceResponse

@@ -69,7 +69,7 @@ class Reader:
         columns = ", ".join(f"s.{name}" for name in _SPAN.split(", "))
         sql = (
             f"SELECT {columns}, c.body FROM spans s LEFT JOIN content c ON c.trace_id = s.trace_id"
-            " AND c.span_id = s.span_id AND c.source = s.source WHERE s.trace_id = ? ORDER BY s.source DESC"
+            " AND c.span_id = s.span_id AND c.source = s.source WHERE s.trace_id = ?"
         )
         found = [_span(row) for row in self._rows(sql, (trace_id,))]
         return list({span.span_id: span for span in sorted(found, key=lambda s: s.source, reverse=True)}.values())
@@ -101,7 +101,8 @@ class Reader:
 def _where(
     since: float | None, stage: str | None, session: str | None, text: str | None
 ) -> tuple[str, tuple[Any, ...]]:
-    clauses, values = ["1"], []
+    clauses: list[str] = ["1"]
+    values: list[Any] = []
     if since is not None:
         clauses.append("started >= ?")
         values.append(int(since * 1e9))

@@ -159,7 +159,7 @@ _WORDS = ("password", "passwd", "passphrase", "secret", "token", "authorization"
 _ASSIGNED = re.compile(
     r"((?:password|passwd|passphrase|secret|token|authorization|cookie|api[ _-]?key|access[_-]?key|private[_-]?key"
     r"|secret[_-]?key|credentials?)[\"'\\]{0,4}\s{0,3}[:=]\s{0,3})"
-    r"([\"'][^\"'\\\n]{1,500}[\"']|\\{1,3}\"[^\"\\\n]{1,500}\\{1,3}\"|[^\s\"'\\,;&{}\[\]()<]{4,500})",
+    r"([\"'][^\"'\\\n]{1,500}[\"']|\\{1,3}\"[^\"\\\n]{1,500}\\{1,3}\"|(?!bearer\b|basic\b)[^\s\"'\\,;&{}\[\]()<]{4,500})",
     re.IGNORECASE,
 )
 _BEGIN, _END = "-----BEGIN ", "-----END "

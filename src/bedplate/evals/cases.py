@@ -68,7 +68,8 @@ def _case(spot: Spot, common: tuple[Evaluator, ...], findings: Findings, aliases
     text = expected.source if expected.value is not None else None
     evaluators = _with_default((*own, *common), expected)
     _check_expected(spot, expected, evaluators, findings)
-    if not evaluators and not ("evaluators" in keys and keys["evaluators"].value):
+    tried = "evaluators" in keys and keys["evaluators"].value  # what is wrong with them is reported already
+    if not evaluators and not tried and not isinstance(expected.value, list | dict):
         findings.add("BP508", "nothing of this case can be graded", spot, fix="Add `expected_output` or `evaluators`.")
     name = (keys["name"].source or "").strip() if "name" in keys else ""
     metadata = _metadata(keys["metadata"], findings) if "metadata" in keys else {}

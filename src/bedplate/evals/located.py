@@ -12,6 +12,7 @@ from typing import Any, Never
 
 from bedplate.problems import BedplateError, Problem, Where
 
+_CORE = "tag:yaml.org,2002:"
 MAX_DEPTH = 60
 MAX_VALUES = 1_000_000
 """Bounds of one file. YAML aliases count each time they are used, so a small file cannot unfold into a huge one."""
@@ -83,6 +84,8 @@ class _Yaml:
         line, column = node.start_mark.line + 1, node.start_mark.column + 1
         if depth > MAX_DEPTH or self._values > MAX_VALUES:
             malformed(self._file, line, column, "values stand too deep inside each other, or there are too many")
+        if isinstance(node, yaml.CollectionNode) and node.tag not in (f"{_CORE}map", f"{_CORE}seq"):
+            malformed(self._file, line, column, f"the tag `{node.tag}` is not read here")
         match node:
             case yaml.MappingNode():
                 return Spot(self._mapping(node, depth), line, column, key=key)
@@ -105,7 +108,7 @@ class _Yaml:
         return entries
 
     def _scalar(self, node: Any, line: int, column: int) -> Any:
-        kind = node.tag.removeprefix("tag:yaml.org,2002:")
+        kind = node.tag.removeprefix(_CORE)
         if kind in ("str", "timestamp"):
             return node.value
         if kind in ("null", "bool", "int", "float"):

@@ -23,11 +23,12 @@ _STOP = frozenset(
     re.findall(
         r"\w+",
         """
-        a about after all also an and any are as at be because been before being between both but by can cannot could did
-        do does each either else for from had has have he her here his how i if in into is it its itself just like may me
-        might more most must my no nor not of on once one only or other our out over own per same she should so some such
-        than that the their them then there these they this those through to too under until up use used using very via
-        was we were what when where which while who whose why will with within without would you your
+        a about after all also an and any are as at be because been before being between both but by can
+        cannot could did do does each either else for from had has have he her here his how i if in into is it
+        its itself just like may me might more most must my no nor not of on once one only or other our out
+        over own per same she should so some such than that the their them then there these they this those
+        through to too under until up use used using very via was we were what when where which while who
+        whose why will with within without would you your
         """,
     )
 )
@@ -76,7 +77,7 @@ class Corpus:
 def phrase_of(sentence: str, question: str, corpus: Corpus) -> str | None:
     """The most telling piece of code in the sentence, else its most telling run of words; None where nothing tells."""
     asked = set(words(question))
-    codes = [code.strip() for code in _CODE.findall(sentence)]
+    codes: list[str] = [code.strip() for code in _CODE.findall(sentence)]
     fresh = [code for code in codes if words(code) and not set(words(code)) <= asked and corpus.is_distinctive(code)]
     if fresh:
         return max(fresh, key=lambda code: (_weight(words(code), asked, corpus), -len(code)))

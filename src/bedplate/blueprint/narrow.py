@@ -13,6 +13,7 @@ from bedplate.access import Grant, Never, covers
 from bedplate.blueprint.model import DataSource
 from bedplate.manifest.load import StageManifest
 from bedplate.manifest.tools import HttpTool, McpTool, PythonTool, SearchTool, Tool
+from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem, Where
 
 _IN_BASE = "make the change outside `stages`, where a reviewer sees it"
@@ -96,7 +97,7 @@ def _never(stage: StageManifest, old: Iterable[Never], new: tuple[Never, ...]) -
     for never in old:
         if not any(covers(n.pattern, never.pattern) for n in new):
             summary = f"stage `{stage.name}` no longer forbids `{never.pattern}`"
-            where = stage.source.where(("never",), key=True)
+            where = _written(stage, "never")
             fix = "repeat it in the overlay's `never`: a list without names replaces the base's"
             yield Problem("BP113", summary, where, detail=f"The base forbids it at {never.where}.", fix=fix)
 
@@ -113,7 +114,15 @@ def _documents(stage: StageManifest, old: Mapping[str, DataSource], new: Mapping
             summary = f"stage `{stage.name}` widens the data source `{name}`: it {what}"
             fix = f"narrow it by `include` or `exclude`, or {_IN_BASE}"
             detail = f"The base has it at {before.where}."
-            yield Problem("BP113", summary, _place(source.where), detail=detail, fix=fix)
+            yield Problem("BP113", summary, _written(stage, "data", name), detail=detail, fix=fix)
+
+
+def _written(stage: StageManifest, section: str, name: str = "") -> Where:
+    """Where the overlay speaks of a section, or of a named thing in it."""
+    path: Path = ("stages", stage.name, section)
+    items = stage.source.tree.data["stages"][stage.name].get(section) or ()
+    index = next((i for i, item in enumerate(items) if name and item["name"] == name), None)
+    return stage.source.tree.where(path, key=True) if index is None else stage.source.tree.where((*path, index))
 
 
 def _place(where: str) -> Where:

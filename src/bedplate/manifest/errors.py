@@ -87,7 +87,9 @@ def _problem(detail: ErrorDetails, path: Path, source: Source) -> Problem:
             return _missing(path, source)
         case "extra_forbidden":
             return _unknown(path, source)
-        case "literal_error" | "bedplate_tool_type":
+        case "bedplate_tool_type":
+            return _choice(context, detail["input"], f"{name}.type", source.where((*path, "type")))
+        case "literal_error":
             return _choice(context, detail["input"], name, where)
         case "union_tag_not_found" if isinstance(detail["input"], Mapping):
             return Problem("BP011", f"{name} has no `type`", where, fix="write type: search, python, mcp or http")
@@ -147,8 +149,6 @@ def _choice(context: Mapping[str, Any], value: object, name: str, where: Where) 
     from bedplate.manifest.fields import kind_of
 
     shown = f"`{given}`" if isinstance(given, str) and len(given) <= 40 else kind_of(given)
-    if "given" in context:
-        name = f"{name}.type"
     meant = suggest(given, known) if isinstance(given, str) else None
     fix = f"did you mean `{meant}`?" if meant else f"write {options}"
     return Problem("BP013", f"{name} is {shown}; it must be {options}", where, fix=fix)

@@ -203,23 +203,34 @@ def _compose(text: str, filename: str) -> yaml.Node:
 
 def _syntax(error: Exception, text: str, filename: str) -> Problem:
     """The one problem of text that is no YAML, with the usual causes named."""
-    mark = getattr(error, "problem_mark", None)
-    where = Where(filename, mark.line + 1, mark.column + 1) if mark else Where(filename)
-    said = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+    mark, opened = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    context, said = str(getattr(error, "context", "")), getattr(error, "problem", None) or "it cannot be read"
     lines = text.splitlines()
     at_fault = lines[mark.line] if mark and mark.line < len(lines) else ""
-    if "single document" in str(getattr(error, "context", "")):
+    where = _mark(filename, mark)
+    if "single document" in context:
         fix = "keep one document: remove the line `---` and what belongs to another agent"
         return Problem("BP006", "the file holds more than one YAML document", where, fix=fix)
-    if "\t" in at_fault[: len(at_fault) - len(at_fault.lstrip())] or "'\\t'" in str(said) or "\\t" in str(error):
+    if "\t" in at_fault[: len(at_fault) - len(at_fault.lstrip())] or "\\t" in str(error):
         fix = "indent with spaces; YAML does not allow tabs there"
         return Problem("BP002", "a tab is used for indentation", where, fix=fix)
-    if re.search(r":\s*[*&!%@`]", at_fault) or at_fault.lstrip().startswith(("- *", "- @", "- `")):
-        fix = (
-            'put the value in quotes: a value that starts with *, &, !, %, @ or ` has a meaning in YAML, e.g. read: "*"'
+    if "quoted scalar" in context and opened:
+        fix = "close it, and mind that a quote of the same kind inside the text is doubled or escaped"
+        return Problem(
+            "BP002", "this is not valid YAML: a quote is opened here and not closed", _mark(filename, opened), fix=fix
         )
-    elif re.search(r":\s*[^\"'{\[].*: ", at_fault):
-        fix = "put the value in quotes: it contains a colon followed by a space"
-    else:
-        fix = "look at this line and the one before it: a quote, bracket or colon is missing, or the indentation is off"
-    return Problem("BP002", f"this is not valid YAML: {said}", where, fix=fix)
+    return Problem("BP002", f"this is not valid YAML: {said}", where, fix=_syntax_fix(at_fault, context, opened))
+
+
+def _mark(filename: str, mark: yaml.Mark | None) -> Where:
+    return Where(filename, mark.line + 1, mark.column + 1) if mark else Where(filename)
+
+
+def _syntax_fix(at_fault: str, context: str, opened: yaml.Mark | None) -> str:
+    if re.search(r"[:\[,-]\s*[*&!%@`]", at_fault):
+        return 'put the value in quotes: one that starts with *, &, !, %, @ or ` has a meaning in YAML, e.g. read: "*"'
+    if "flow" in context and opened:
+        return f"a bracket is opened on line {opened.line + 1}: close it, and separate what is in it by commas"
+    if re.search(r":\s*[^\"'{\[].*: ", at_fault):
+        return "put the value in quotes: it contains a colon followed by a space"
+    return "look at this line and the one before it: a quote, bracket or colon is missing, or the indentation is off"

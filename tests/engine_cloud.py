@@ -127,6 +127,7 @@ def build(specs: Sequence[Spec], exports: Mapping[str, str] | None = None) -> Ca
                 options["parent"] = made[spec["parent"]]
             if "aliases" in options:
                 options["aliases"] = [pulumi.Alias(**a) if isinstance(a, dict) else a for a in options["aliases"]]
+            _add_special(spec, options, made)
             if spec.get("type") == "Component":
                 made[spec["name"]] = pulumi.ComponentResource(
                     "test:index:Component", spec["name"], None, pulumi.ResourceOptions(**options)
@@ -135,6 +136,10 @@ def build(specs: Sequence[Spec], exports: Mapping[str, str] | None = None) -> Ca
             props: dict[str, Any] = {"name": spec["name"], "address": None, "token": None, **spec.get("props", {})}
             for key in spec.get("secret", ()):
                 props[key] = pulumi.Output.secret(props[key])
+            if "asset" in spec:
+                props["asset"] = pulumi.StringAsset("text")
+            if "invoke" in spec:
+                props["found"] = pulumi.runtime.invoke_async(spec["invoke"], {})
             if "refs" in spec:
                 props["refs"] = [made[name].address for name in spec["refs"]]
             made[spec["name"]] = pulumi.CustomResource(
@@ -148,6 +153,26 @@ def build(specs: Sequence[Spec], exports: Mapping[str, str] | None = None) -> Ca
             pulumi.export(name, getattr(made[resource], key))
 
     return program
+
+
+def _add_special(spec: Spec, options: dict[str, Any], made: Mapping[str, Any]) -> None:
+    """Options that cannot be written as data."""
+    import pulumi
+
+    if "deleted_with" in options:
+        options["deleted_with"] = made[options["deleted_with"]]
+    if "replace_with" in options:
+        options["replace_with"] = [made[name] for name in options["replace_with"]]
+    if "custom_timeouts" in options:
+        options["custom_timeouts"] = pulumi.CustomTimeouts(**options["custom_timeouts"])
+    if "transforms" in spec:
+        options["transforms"] = [lambda _args: None]
+    if "hooks" in spec:
+        options["hooks"] = pulumi.ResourceHookBinding(after_create=[lambda _args: None])
+    if "reference" in spec:
+        pulumi.StackReference("other/stack")
+    if "provider" in spec:
+        options["provider"] = pulumi.ProviderResource("test", "mine", {})
 
 
 class Bench:

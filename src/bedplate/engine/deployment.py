@@ -7,7 +7,6 @@ and a ledger that says what is. It decides; `operations` calls providers. It kno
 from __future__ import annotations
 
 import threading
-import traceback
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 
 from bedplate.engine.api import Registry
 from bedplate.engine.diffing import diff_properties, same
+from bedplate.engine.faults import problems_of
 from bedplate.engine.goals import Goal, StackId, alias_urns
 from bedplate.engine.operations import Operations, resource_type
 from bedplate.engine.paths import keep_old, matches
@@ -118,11 +118,8 @@ class Deployment:
             raise Stopped
         try:
             yield
-        except BedplateError as error:
-            self.fail(_named(goal.name, error))
-            raise
         except Exception as error:
-            self.fail((_broken(goal, error),))
+            self.fail(problems_of(goal.name, goal.type, error))
             raise
 
     def fail(self, problems: tuple[Problem, ...]) -> None:
@@ -262,17 +259,3 @@ def _accept(checked: Checked, given: Mapping[str, Any]) -> Mapping[str, Any]:
         )
     inputs: Mapping[str, Any] = annotate(dict(checked.inputs), given)
     return inputs
-
-
-def _named(name: str, error: BedplateError) -> tuple[Problem, ...]:
-    return tuple(p if name in p.summary else replace(p, summary=f"{name}: {p.summary}") for p in error.problems)
-
-
-def _broken(goal: Goal, error: Exception) -> Problem:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return Problem(
-        "BP207",
-        f"{goal.name}: {goal.type} failed unexpectedly with {type(error).__name__}: {error}",
-        detail=f"raised in {last.name} at {last.filename.rpartition('/')[2]}:{last.lineno}",
-        fix="this is a bug in the resource type, not in your manifest; please report it",
-    )

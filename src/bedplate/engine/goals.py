@@ -112,6 +112,8 @@ def refuse_unsupported(request: Any) -> None:
 def goal_of(request: Any) -> Goal:
     """The goal of a RegisterResourceRequest."""
     refuse_unsupported(request)
+    if request.type.startswith("pulumi:providers:"):
+        raise unsupported("an explicit provider", request.name)
     return Goal(
         type=request.type,
         name=request.name,

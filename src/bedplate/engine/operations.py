@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from bedplate.engine.api import Event, EventSink, Registry, Step
+from bedplate.engine.goals import unsupported
 from bedplate.engine.ordering import in_waves
 from bedplate.engine.provider import UNKNOWN, Diff, Resource
 from bedplate.engine.state import (
@@ -38,6 +39,8 @@ def resource_type(registry: Registry, token: str) -> Resource:
     """The resource type with this token. Raises BedplateError BP203 with the nearest names."""
     if token in registry:
         return registry[token]
+    if token.startswith("pulumi:"):
+        raise unsupported(f"the type {token}")
     near = difflib.get_close_matches(token, registry, n=1)
     fix = f"did you mean {near[0]}?" if near else "use a type that is installed, or deploy with the Pulumi CLI"
     raise BedplateError(Problem("BP203", f"there is no resource type {token}", fix=fix))

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace as dataclass_replace
 
+from bedplate.engine.faults import problems_of
 from bedplate.engine.state import ResourceState
-from bedplate.problems import BedplateError, Problem
+from bedplate.problems import BedplateError
 
 PARALLEL = 16
 
@@ -35,20 +35,9 @@ def in_waves(resources: Sequence[ResourceState], call: Callable[[ResourceState],
     for wave in waves(resources):
         with ThreadPoolExecutor(min(PARALLEL, len(wave)), thread_name_prefix="bedplate-delete") as pool:
             futures = [(resource, pool.submit(call, resource)) for resource in wave]
-        problems = [problem for resource, future in futures for problem in _problems(resource, future.exception())]
+        failures = [(resource, future.exception()) for resource, future in futures]
+        problems = [
+            p for old, error in failures if isinstance(error, Exception) for p in problems_of(old.name, old.type, error)
+        ]
         if problems:
             raise BedplateError(*problems)
-
-
-def _problems(resource: ResourceState, error: BaseException | None) -> tuple[Problem, ...]:
-    match error:
-        case None:
-            return ()
-        case BedplateError():
-            return tuple(
-                p if resource.name in p.summary else dataclass_replace(p, summary=f"{resource.name}: {p.summary}")
-                for p in error.problems
-            )
-        case _:
-            summary = f"{resource.name}: deleting it failed unexpectedly with {type(error).__name__}: {error}"
-            return (Problem("BP207", summary, detail=resource.urn),)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import re
 import sysconfig
 import traceback
@@ -79,23 +78,16 @@ def _run(
 
     async def host() -> None:
         # The default executor has six threads on two cores, and a registration blocks one for as long as it takes.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PARALLEL, thread_name_prefix="bedplate"))
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(PARALLEL, thread_name_prefix="bedplate"))
+        loop.set_exception_handler(_say_nothing)
         await run_in_stack(main)
 
-    with _QuietAsyncio():
-        asyncio.run(host())
+    asyncio.run(host())
 
 
-class _QuietAsyncio:
-    """After a failure the SDK leaves futures behind that nobody awaits; asyncio would print each of them."""
-
-    def __enter__(self) -> None:
-        self._logger = logging.getLogger("asyncio")
-        self._level = self._logger.level
-        self._logger.setLevel(logging.CRITICAL)
-
-    def __exit__(self, *_: object) -> None:
-        self._logger.setLevel(self._level)
+def _say_nothing(_loop: asyncio.AbstractEventLoop, _context: dict[str, object]) -> None:
+    """After a failure the SDK leaves futures that nobody awaits; asyncio would print each when it is collected."""
 
 
 def _qualified(config: Mapping[str, str], stack: StackId) -> dict[str, str]:

@@ -79,12 +79,9 @@ def dotenv(path: Path) -> dict[str, str]:
     """The variables of a `.env` file: `NAME=value` a line, `export` before it and quotes around the value allowed."""
     if not path.is_file():
         return {}
-    pairs = (
-        line.removeprefix("export ").partition("=") for line in map(str.strip, path.read_text("utf-8").splitlines())
-    )
-    return {
-        name.strip(): _unquoted(value.strip()) for name, found, value in pairs if found and not name.startswith("#")
-    }
+    lines = map(str.strip, path.read_text("utf-8").splitlines())
+    pairs = (line.removeprefix("export ").partition("=") for line in lines if not line.startswith("#"))
+    return {name.strip(): _unquoted(value.strip()) for name, found, value in pairs if found}
 
 
 def _unquoted(value: str) -> str:

@@ -37,7 +37,7 @@ class StoreResource(Resource):
         Store.open(self._paths.memory).close()
         return Created("memory", self._outputs(news))
 
-    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
+    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:  # noqa: ARG002
         """The file as it is."""
         return ReadResult(id, inputs, self._outputs(inputs)) if self._paths.memory.exists() else None
 

@@ -25,7 +25,6 @@ def write_private(path: Path, text: str) -> None:
     """Write `path` whole, readable by its owner only, in a folder that only its owner can enter."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    draft.touch(mode=0o600)
+    draft.write_text(text, "utf-8")
     draft.replace(path)

@@ -65,7 +65,10 @@ class ProcessResource(Resource):
 
     def create(self, news: Properties) -> Created:
         """Start it, and the supervisor where it does not run; returns once the process is ready."""
-        return Created(required(self.type, news, "name", str), self._run(news, None))
+        name = required(self.type, news, "name", str)
+        # a run that was killed after its create left the process behind: its port is kept
+        left = self._client.process(name) or {}
+        return Created(name, self._run(news, left.get("listen")))
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         """As deployed; None where there is neither the process nor its configuration."""
@@ -100,9 +103,9 @@ class ProcessResource(Resource):
         """Inputs, and the address as far as it is known: given, or kept from before."""
         known = dict(news)
         if news.get("listens"):
-            port = news.get("port") or (old_outputs or {}).get("port") or UNKNOWN
-            known["port"] = port
-            known["url"] = UNKNOWN if port is UNKNOWN else _url(port)
+            port = news.get("port") or (old_outputs or {}).get("port")
+            known["port"] = port or UNKNOWN
+            known["url"] = _url(port) if port else UNKNOWN
         return known
 
     # running
@@ -163,5 +166,5 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _url(port: int) -> str:
+def _url(port: Any) -> str:
     return f"http://127.0.0.1:{port}"

@@ -37,7 +37,7 @@ def arguments(spec: SandboxSpec, seccomp_fd: int) -> bytes:
         *(word for path in readable_paths(spec.readable) for word in ("--ro-bind", path, path)),
         *("--remount-ro", "/"),
         *(word for key, value in spec.environment.items() for word in ("--setenv", key, value)),
-        *("--chdir", spec.cwd, "--seccomp", str(seccomp_fd)),
+        *("--chdir", "/tmp", "--seccomp", str(seccomp_fd)),
     ]
     return b"".join(word.encode() + b"\0" for word in words)
 

@@ -1,8 +1,9 @@
 """sandlock: the launcher that confines one command with Landlock and seccomp, for machines without user namespaces.
 
 Run as `python -m bedplate.runtime.sandbox.landlock {JSON} command…` with the command's environment. sandlock passes no
-descriptors on, so the launcher itself reports ready on BEDPLATE_READY_FD once the command has started. It ends with
-the command's exit status; when it is killed, the command dies with it.
+descriptors on, so the launcher itself reports ready on BEDPLATE_READY_FD, once the command has started. Nothing can be
+written: a temporary folder would stay behind when the launcher is killed. It ends with the command's exit status; when
+it is killed, the command dies with it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import ctypes
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,10 @@ def main(arguments: list[str]) -> int:
     """Confine and run; returns the exit status."""
     options = json.loads(arguments[0])
     ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
-    with tempfile.TemporaryDirectory(prefix="bedplate-") as private:
-        return _run(options, arguments[1:], Path(private))
+    return _run(options, arguments[1:])
 
 
-def _run(options: dict[str, Any], command: list[str], private: Path) -> int:
+def _run(options: dict[str, Any], command: list[str]) -> int:
     from sandlock import Sandbox
 
     environment = dict(os.environ)
@@ -37,13 +36,13 @@ def _run(options: dict[str, Any], command: list[str], private: Path) -> int:
         fs_readable=[
             path for path in (*_LIBRARIES, *readable_paths(map(Path, options["readable"]))) if Path(path).exists()
         ],
-        fs_writable=[str(private), "/dev/null"],
+        fs_writable=["/dev/null"],
         net_allow=[f"tcp://127.0.0.1:{environment['BEDPLATE_PORT']}"] if options["agent"] else [],
         max_memory=options["memory"],
         max_processes=options["pids"],
         clean_env=True,
-        env={**environment, "TMPDIR": str(private), "HOME": str(private)},
-        cwd=str(private),
+        env=environment,
+        cwd="/",
         no_coredump=True,
     )
     process = box.popen(command)

@@ -22,14 +22,13 @@ class SandboxSpec:
     """A sandbox for one command.
 
     `readable` are files and folders it may read besides the system's libraries, Python and Bedplate. `memory` is in
-    bytes, `pids` counts processes and threads. `environment` is all it sees. `cwd` is its working folder.
+    bytes, `pids` counts processes and threads. `environment` is all it sees.
     """
 
     readable: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     memory: int = 512 * 1024 * 1024
     pids: int = 64
-    cwd: str = "/tmp"
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ _ENFORCED: Final[dict[Backend, dict[str, str]]] = {
     },
     "sandlock": {
         "network": "Landlock and seccomp: the gateway's port only",
-        "files": "Landlock: declared paths only, read-only",
+        "files": "Landlock: declared paths only, read-only, no temporary folder",
         "environment": "cleared",
         "privileges": "no_new_privs",
         "system calls": "sandlock's filter",

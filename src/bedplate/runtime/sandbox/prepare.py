@@ -87,7 +87,6 @@ def _sandlock(argv: Sequence[str], spec: SandboxSpec, *, agent: bool) -> tuple[s
         "readable": [str(path) for path in spec.readable],
         "memory": spec.memory,
         "pids": spec.pids,
-        "cwd": spec.cwd,
         "agent": agent,
     }
     helper = _helper(argv, spec, own_users=False)

@@ -82,7 +82,10 @@ class Supervisor:
             return reply({"ok": False, "code": "BP304", "error": f"not a name for a process: {spec.name!r}"})
         process = self._processes.get(spec.name)
         if process is None:
-            process = self._processes[spec.name] = Managed(self, spec.name)
+            try:
+                process = self._processes[spec.name] = Managed(self, spec.name)
+            except OSError as error:
+                return reply({"ok": False, "code": "BP302", "error": f"{spec.name} has no log: {error}"})
         return process.apply(spec, reply)
 
     def _with(self, name: str, reply: Reply, work: Callable[[Managed], None]) -> None:

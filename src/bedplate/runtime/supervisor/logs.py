@@ -10,21 +10,22 @@ KEPT = 2
 
 
 class Log:
-    """Bytes go in; the last lines come out. Private to the user (0600)."""
+    """Bytes go in; the last lines come out. Private to the user (0600). `lost` counts bytes that found no room."""
 
     def __init__(self, path: Path, limit: int = LIMIT) -> None:
         self.path = path
+        self.lost = 0
         self._limit = limit
         self._open()
 
     def write(self, data: bytes) -> None:
         """Append, rotating first where the log is full. A full disk loses log lines, never a process."""
-        if self._size and self._size + len(data) > self._limit:
-            self._rotate()
         try:
+            if self._size and self._size + len(data) > self._limit:
+                self._rotate()
             self._size += os.write(self._descriptor, data)
-        except OSError as error:
-            self._lost = str(error)
+        except OSError:
+            self.lost += len(data)
 
     def tail(self, lines: int = 20) -> list[str]:
         """The last lines, at most 16 KB of them."""
@@ -42,9 +43,10 @@ class Log:
         self._size = os.fstat(self._descriptor).st_size
 
     def _rotate(self) -> None:
-        self.close()
         for number in range(KEPT, 0, -1):
             source = self.path if number == 1 else self.path.with_name(f"{self.path.name}.{number - 1}")
             if source.exists():
                 source.replace(self.path.with_name(f"{self.path.name}.{number}"))
+        full = self._descriptor
         self._open()
+        os.close(full)

@@ -153,15 +153,27 @@ class Managed:
             if listener is not None and listener is not old_listener:
                 listener.close()
             self.spec, self._listener = old_spec, old_listener
-            reply({**answer, "kept": old_spec is not None})
-            if old_spec is None:
-                self._discard()
-            else:
-                self._start(self._nothing, self._restart_later)
-                self._done()
+            self._back(lambda kept: reply({**answer, "kept": kept}))
 
         self._pause = BACKOFF_FIRST
         self._stop_run(stopped)
+
+    def _back(self, tell: Callable[[bool], None]) -> None:
+        """After a change that failed: start what ran before, then tell whether it runs again."""
+        if self.spec is None:
+            tell(False)
+            return self._discard()
+
+        def again() -> None:
+            tell(True)
+            self._watch_over()
+
+        def neither(why: str) -> None:
+            tell(False)
+            self._restart_later(why)
+            self._watch_over()
+
+        return self._start(again, neither)
 
     def _watch_over(self) -> None:
         self._on_exit = self._restart_later
@@ -174,22 +186,16 @@ class Managed:
         self.state, self._on_ready, self._on_exit = "starting", on_ready, on_exit
         try:
             self._write_config(self.spec)
+            self.run = self._run(self.spec)
         except OSError as error:
-            self._log.write(f"bedplate: cannot write {self.spec.config}: {error}\n".encode())
+            self._log.write(f"bedplate: not started: {error}\n".encode())
             return on_exit(f"was not started: {error}")
-        host = self._host
-        self.run = Run(
-            host.loop,
-            host.agents,
-            self._log,
-            self.spec,
-            self._listener,
-            host.environment,
-            host.next_instance(),
-            self._is_ready,
-        )
-        self._timer = host.loop.later(READY_WITHIN, self._too_late)
+        self._timer = self._host.loop.later(READY_WITHIN, self._too_late)
         return None
+
+    def _run(self, spec: ProcessSpec) -> Run:
+        host, listener, instance = self._host, self._listener, self._host.next_instance()
+        return Run(host.loop, host.agents, self._log, spec, listener, host.environment, instance, self._is_ready)
 
     def _write_config(self, spec: ProcessSpec) -> None:
         if spec.config is None or spec.content is None:

@@ -47,7 +47,11 @@ class Run:
         self._gateway: socket.socket | None = None
         self._asking: HttpReady | None = None
         self._output_descriptor = -1
-        self.pid = self._start(listener, {**environment, **process.environment})
+        try:
+            self.pid = self._start(listener, {**environment, **process.environment})
+        except OSError:
+            self._clear_up()
+            raise
 
     def _start(self, listener: socket.socket | None, environment: dict[str, str]) -> int:
         given: dict[int, int] = {number: self._memory_file(data) for number, data in self.spec.contents.items()}
@@ -193,15 +197,18 @@ class Run:
             self._asking.cancel()
         for timer in (*self._timers, *([self._looking] if self._looking else [])):
             timer.cancel()
-        self._drain()
-        self._agents.gone(self.instance)
-        if self._gateway:
-            self._agents.detach(self._gateway)
+        if self._output_descriptor in self._open:
+            self._output(self._output_descriptor)  # its last words
+        self._clear_up()
         code = os.waitstatus_to_exitcode(status)
         return self.killed_for or (f"exit {code}" if code >= 0 else f"signal {signal.Signals(-code).name}")
 
-    def _drain(self) -> None:
-        if self._output_descriptor in self._open:
-            self._output(self._output_descriptor)  # its last words
+    def _clear_up(self) -> None:
         for descriptor in list(self._open):
             self._forget(descriptor)
+        for descriptor in self._theirs:
+            os.close(descriptor)
+        self._theirs.clear()
+        self._agents.gone(self.instance)
+        if self._gateway:
+            self._agents.detach(self._gateway)

@@ -12,7 +12,7 @@ from pathlib import Path
 _MAX_PATH = 100  # sun_path holds 108 bytes with its end
 
 
-class PortInUse(Exception):
+class PortInUse(OSError):
     """A port that another process holds; `holder` names it where /proc tells."""
 
     def __init__(self, port: int, holder: str) -> None:

@@ -196,9 +196,14 @@ def test_shared_state_has_one_writer_at_a_time(store: Store) -> None:
 def test_transactions_are_all_or_nothing(store: Store) -> None:
     """What several methods did in one transaction is undone together."""
     store.session("support", "ada", "s", DAY)
-    with pytest.raises(BedplateError), store.transaction():
-        store.append_messages("s", "t1", [{"n": 1}])
-        store.finish_turn("missing", "completed", "", {}, None)
+
+    def fails_at_the_end() -> None:
+        with store.transaction():
+            store.append_messages("s", "t1", [{"n": 1}])
+            store.finish_turn("missing", "completed", "", {}, None)
+
+    with pytest.raises(BedplateError):
+        fails_at_the_end()
     assert store.messages("s") == []
 
 
@@ -305,9 +310,14 @@ def test_a_full_disk_loses_nothing_that_was_stored(store: Store) -> None:
     store.append_messages("s", "t1", [{"n": 1}])
     pages = store.db.rows("PRAGMA page_count")[0][0]
     store.db.run(f"PRAGMA max_page_count = {pages}").fetchall()
-    with pytest.raises(BedplateError) as caught, store.transaction():
-        store.append_messages("s", "t2", [{"n": 2}])
-        store.append_messages("s", "t3", [{"text": "x" * 100_000}])
+
+    def needs_room() -> None:
+        with store.transaction():
+            store.append_messages("s", "t2", [{"n": 2}])
+            store.append_messages("s", "t3", [{"text": "x" * 100_000}])
+
+    with pytest.raises(BedplateError) as caught:
+        needs_room()
     assert code(caught) == "BP464"
     assert store.messages("s") == [{"n": 1}]
     store.db.run("PRAGMA max_page_count = 100000").fetchall()

@@ -10,20 +10,8 @@ from hypothesis import strategies as st
 
 from bedplate.store import AuditEvent, Store
 
-COLUMNS = tuple("at kind person turn tool operation effect grant_id content salt content_hash hash".split())
-    "at",
-    "kind",
-    "person",
-    "turn",
-    "tool",
-    "operation",
-    "effect",
-    "grant_id",
-    "content",
-    "salt",
-    "content_hash",
-    "hash",
-)
+COVERED = "at kind person turn tool operation effect grant_id content salt content_hash hash"
+COLUMNS = COVERED.split()
 
 
 def filled(folder: str, users: list[str]) -> Store:

@@ -97,7 +97,8 @@ def test_mask_takes_only_the_kinds_named() -> None:
 HOSTILE = [
     "a", "a.", "1", "0 ", "1-", "12 ", "+1", "(", "@", "a@", "@a.", "a@a.", "eyJ", "eyJaaaaaaaa.", "-----BEGIN ",
     "-----BEGIN PRIVATE KEY-----", "sk-", "password", "password:", 'password": "', "bearer ", "token='", "\\", "key = ",
-    "://", "://a:b", "://a:a:a", "4111 1111 ", "phone ", "number 1 ", "authorization: basic ", "ä", "gh", "api key", "a-",
+    "://", "://a:b", "://a:a:a", "4111 1111 ", "phone ", "number 1 ", "authorization: basic ", "ä", "gh",
+    "api key", "a-",
 ]  # fmt: skip
 
 

@@ -44,10 +44,14 @@ _SAME = {
     "prefer": ("like", "love", "favourite", "favorite", "rather"),
     "old": ("age", "years", "born"),
     "age": ("old", "years", "born"),
+    "allergy": ("allergic",),
+    "allergies": ("allergic",),
+    "diet": ("eat", "vegetarian", "vegan", "allergic"),
     "birthday": ("born",),
     "mail": ("email",),
     "phone": ("number", "mobile"),
 }
+_WHO = re.compile(r"\bwho (?:am i|i am)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 # Words that carry a question about the asker although they are too common to count elsewhere.
 _ASKED = {"like": "like", "need": "need", "use": "use", "from": "from"}
@@ -108,6 +112,8 @@ def _latest(store: Store, agent: str, user: str, limit: int) -> list[Fact]:
 def _words(query: str) -> list[str]:
     said = [word.lower() for word in _WORD.findall(query.replace("’", "'")[:2000])]
     wanted = [w.removesuffix("'s") for w in said if w not in _STOP]
+    if _WHO.search(query):
+        wanted.append("name")
     if not wanted and not re.search(r"\babout\b", query, re.IGNORECASE):
         wanted = [w for w in said if w in _ASKED]
     expanded = [w for word in wanted for w in (word, *_SAME.get(word, ()))]

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 LINE_LIMIT = 1024 * 1024 + 64 * 1024
 """Bytes of one line of a child's standard output: a result of 1 MiB and what stands around it."""
+_LAST_WORDS = 0.2  # seconds for what a process said at its end to arrive
+_KILLED = 2.0  # seconds for the kernel to end a killed process
 Launcher = Callable[[Sequence[str], Sequence[Path], Mapping[str, str]], "Launch"]
 """From a command, the paths it may read and its environment to what is started."""
 
@@ -85,21 +88,33 @@ class Child:
         """Close its input, wait `grace` seconds, then kill it with all its children. Safe to call twice."""
         with contextlib.suppress(OSError, RuntimeError):
             self.stdin.close()
-        if grace and self.alive:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), grace)
+        drain = asyncio.create_task(self._drain())  # a child that is stuck writing cannot see that its input ended
+        await self._exited(grace)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        await self._process.wait()
-        self._pump.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._pump
+        if not await self._exited(_KILLED):
+            sys.stderr.write(f"process {self.pid} of a tool is still there after SIGKILL\n")
+        await asyncio.wait({self._pump}, timeout=_LAST_WORDS)
+        for task in (drain, self._pump):
+            task.cancel()
+        await asyncio.gather(drain, self._pump, return_exceptions=True)
 
     async def last_words(self) -> str:
         """The last lines of its standard error, once it has ended or said nothing more for a moment."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._pump), 0.2)
+        await asyncio.wait({self._pump}, timeout=_LAST_WORDS)
         return "\n".join(self.said)
+
+    async def _exited(self, seconds: float) -> bool:
+        """Whether it ended within `seconds`. Not `Process.wait`: that also waits for whoever holds its pipes."""
+        deadline = time.monotonic() + seconds
+        while self.alive and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        return not self.alive
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(RuntimeError):  # somebody else reads it already, which is as good
+            while await self.stdout.read(65536):
+                pass
 
     async def _follow(self, label: str) -> None:
         assert self._process.stderr is not None

@@ -134,9 +134,11 @@ class McpToolset:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _connected(self, seconds: float) -> Client | None:
+        if self._state.broken.is_set():  # seen by a call or the reader before the connection's task could act on it
+            self._state.up.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._state.up.wait(), seconds)
-        return self._state.client
+        return self._state.client if self._state.up.is_set() else None
 
     async def _mcp_failure(self, message: str, seconds: float) -> str:
         """A server's own error, a request that took too long, or a connection that broke under the call."""
@@ -146,7 +148,7 @@ class McpToolset:
             return self._lost(message)
         if "imed out" in message:
             return f"the MCP server of {self.name} did not answer within {seconds:.0f} seconds"
-        return f"the MCP server of {self.name} answered with an error: {message}"
+        return f"the MCP server of {self.name} answered with an error: {message[:2000]}"
 
     def _lost(self, reason: str) -> str:
         return (
@@ -212,6 +214,24 @@ class McpToolset:
     async def _until_broken(self, client: Client) -> None:
         """Refresh the list when the server says that it changed; return when the connection is broken."""
         state = self._state
+        listening = asyncio.create_task(self._listen(client), name=f"changes of {self.name}")
+        try:
+            await self._refresh(client, state)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _listen(self, client: Client) -> None:
+        """Since the protocol of 2026-07-28 changes are told only to who asks; before, they come as notifications."""
+        from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+        from mcp.shared.exceptions import MCPError
+
+        with contextlib.suppress(ListenNotSupportedError, SubscriptionLost, MCPError):
+            async with client.listen(tools_list_changed=True) as changes:
+                async for _ in changes:
+                    self._state.changed.set()
+
+    async def _refresh(self, client: Client, state: _State) -> None:
         while True:
             waits = [asyncio.create_task(event.wait()) for event in (state.broken, state.changed)]
             try:

@@ -100,7 +100,9 @@ def http_client(credential: str | None) -> httpx2.AsyncClient:
             async for piece in self._inner:
                 size += len(piece)
                 if size > MAX_RESULT:
-                    raise httpx2.ReadError(f"the answer is larger than {MAX_RESULT} bytes")
+                    # Cut JSON fails to parse: that ends this one request, an error here would end the connection.
+                    log.warning("an MCP server sent an answer of more than %d bytes: it is refused", MAX_RESULT)
+                    return
                 yield piece
 
         async def aclose(self) -> None:

@@ -35,6 +35,24 @@ cases:
 """
 
 
+PYDANTIC_EVALS = """\
+name: null
+cases:
+- name: null
+  inputs: which one?
+  metadata: null
+  expected_output: s
+  evaluators:
+  - Contains: z
+  - Contains:
+      value: Q
+      case_sensitive: false
+evaluators:
+- MaxDuration: 3
+report_evaluators: []
+"""
+
+
 @pytest.mark.parametrize("row", cases("broken.yaml"), ids=lambda row: row["name"])
 def test_problems(row: dict[str, Any]) -> None:
     """A broken dataset is refused with all its problems at once, each with code, line and column."""
@@ -73,6 +91,14 @@ def test_the_same_cases_in_three_forms() -> None:
     as_yaml = parse_dataset(YAML.replace("output: 4.50", "output: '4.50'"), "evals/faq.yaml")
     assert as_json.digest == as_lines.digest == as_yaml.digest
     assert [case.where.line for case in as_lines.cases] == [1, 2, 3]
+
+
+def test_a_file_that_pydantic_evals_wrote() -> None:
+    """What pydantic-evals writes for a dataset, with its nulls and empty lists, is read as it was meant."""
+    (case,) = parse_dataset(PYDANTIC_EVALS, "evals/x.yaml").cases
+    assert case.name == "which-one"
+    assert case.metadata == {}
+    assert case.evaluators == (Contains("z"), Contains("Q", case_sensitive=False), Latency(3.0))
 
 
 def test_an_explicit_comparison_replaces_the_default() -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bedplate.evals import check_retrieval, load_dataset, propose, write_candidates
-from bedplate.evals.phrases import Corpus, phrase_of, sentence_of
+from bedplate.evals.phrases import Corpus, answer_of, phrase_of, sentences_of
 from bedplate.evals.questions import question_of
 from bedplate.evals.text import contains
 from bedplate.problems import BedplateError
@@ -44,7 +44,7 @@ PARTS = [
 @pytest.mark.parametrize("row", cases("headings.yaml"), ids=lambda row: row["heading"] or "empty")
 def test_question(row: dict[str, Any]) -> None:
     """A heading becomes the question that the case file says, or none where no rule is sure."""
-    assert question_of(row["heading"], row["sentence"]) == row["question"]
+    assert question_of(row["heading"], row["sentence"], row["sentence"]) == row["question"]
 
 
 def test_candidates() -> None:
@@ -84,12 +84,14 @@ def test_words_that_stand_everywhere_are_no_answer() -> None:
         ("- a list of four words\n\nProse stands here now.", "Prose stands here now."),
         ("| a | b | c | d |", ""),
         ("Use `a.b` for e.g. this one. Then go.", "Use `a.b` for e.g. this one."),
+        ("Yes. Set the key in your stage.", "Set the key in your stage."),
+        ("This section shows how it is done. Set the key in your stage.", "Set the key in your stage."),
         ("", ""),
     ],
 )
 def test_first_sentence(text: str, sentence: str) -> None:
-    """The first sentence of prose is found behind code and lists."""
-    assert sentence_of(text) == sentence
+    """The first sentence of prose that says something is found, behind code, lists and a mere yes."""
+    assert answer_of(sentences_of(text)) == sentence
 
 
 def test_round_trip() -> None:

@@ -71,11 +71,17 @@ def _case(spot: Spot, common: tuple[Evaluator, ...], findings: Findings, aliases
     tried = "evaluators" in keys and keys["evaluators"].value  # what is wrong with them is reported already
     if not evaluators and not tried and not isinstance(expected.value, list | dict):
         findings.add("BP508", "nothing of this case can be graded", spot, fix="Add `expected_output` or `evaluators`.")
-    name = (keys["name"].source or "").strip() if "name" in keys else ""
+    name = name_in(keys)
     metadata = _metadata(keys["metadata"], findings) if "metadata" in keys else {}
     where = findings.where(spot)
     digest = case_digest(turns, expected.plain(), evaluators)
     return Case(name, turns, expected.plain(), text, metadata, evaluators, where, digest) if turns else None
+
+
+def name_in(keys: dict[str, Spot]) -> str:
+    """The name that is written, empty where there is none (`name: null` is none)."""
+    spot = keys.get("name")
+    return (spot.source or "").strip() if spot and spot.value is not None else ""
 
 
 def _keys(spot: Spot, findings: Findings, aliases: dict[str, str]) -> dict[str, Spot] | None:

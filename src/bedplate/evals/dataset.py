@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from bedplate.access import matches
-from bedplate.evals.cases import read_cases
+from bedplate.evals.cases import name_in, read_cases
 from bedplate.evals.digests import dataset_digest
 from bedplate.evals.evaluators import Evaluator, ForbiddenTools, Trajectory
 from bedplate.evals.findings import Findings, did_you_mean
@@ -110,15 +110,21 @@ def _document(root: Spot, findings: Findings) -> tuple[str, list[Spot], tuple[Ev
         findings.add("BP503" if found else "BP507", f"{findings.file} needs a mapping with `cases`", root, fix=fix)
         return "", [], ()
     keys: dict[str, Spot] = root.value
-    for key in [key for key in keys if key not in ("$schema", "name", "cases", "evaluators")]:
+    # pydantic-evals writes `report_evaluators: []` into every file; only an empty one asks for nothing.
+    known = ("$schema", "name", "cases", "evaluators", *(["report_evaluators"] if _empty(keys) else []))
+    for key in [key for key in keys if key not in known]:
         findings.add("BP503", f"a dataset has no key `{key}`", keys[key], at_key=True,
                      fix=did_you_mean(key, ("name", "cases", "evaluators")))  # fmt: skip
     cases = keys.get("cases", Spot([], root.line, root.column))
     if not isinstance(cases.value, list):
         findings.add("BP503", "`cases` must be a list", cases)
     common = read_evaluators(keys["evaluators"], findings) if "evaluators" in keys else ()
-    name = keys["name"].source or "" if "name" in keys else ""
+    name = name_in(keys)
     return name, cases.value if isinstance(cases.value, list) else [], common
+
+
+def _empty(keys: dict[str, Spot]) -> bool:
+    return "report_evaluators" in keys and keys["report_evaluators"].value in ([], None)
 
 
 def _refuse_proposed(cases: tuple[Case, ...], findings: Findings) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bedplate.evals.phrases import Corpus, phrase_of, sentence_of
+from bedplate.evals.phrases import Corpus, answer_of, phrase_of, sentences_of
 from bedplate.evals.questions import question_of
 from bedplate.problems import BedplateError, Problem, Where
 
@@ -87,9 +87,10 @@ def propose(passages: Sequence[Passage], *, limit: int | None = None) -> list[Ca
 
 def _candidate(passage: Passage, corpus: Corpus, names: set[str]) -> Candidate | None:
     heading = (passage.heading or passage.title).rpartition(_SEPARATOR)[2]
-    sentence = sentence_of(_without_heading(passage.text, heading))
-    question = question_of(heading, sentence) if sentence else None
-    expected = phrase_of(sentence, question, corpus) if question else None
+    text = _without_heading(passage.text, heading)
+    sentences = sentences_of(text)
+    question = question_of(heading, sentences[0], text) if sentences else None
+    expected = phrase_of(answer_of(sentences), question, corpus) if question else None
     if not question or not expected:
         return None
     source = f"{passage.path}#{passage.anchor}" if passage.anchor else passage.path

@@ -18,6 +18,10 @@ MAX_PASSAGES = 3
 
 _WORD = re.compile(r"[^\W_]+(?:['’.\-/_][^\W_]+)*")
 _BREAK = re.compile(r"[,;:()\[\]{}\"“”!?]|\s[–—-]\s|\.\s")
+_POINTS = re.compile(
+    r"(?i)\b(below|following|as follows|"
+    r"(this|these|next|other|previous) (sections?|chapters?|pages?|documents?|examples?)|see)\b"
+)
 _CODE = re.compile(r"`([^`\n]{4,60})`")
 _STOP = frozenset(
     re.findall(
@@ -39,13 +43,18 @@ def words(text: str) -> list[str]:
     return [word.casefold() for word in _WORD.findall(text)]
 
 
-def sentence_of(text: str) -> str:
-    """The first sentence of the first paragraph that is prose; empty where there is none."""
+def sentences_of(text: str) -> list[str]:
+    """The sentences of the first paragraph that is prose; none where there is no such paragraph."""
     for block in re.split(r"\n\s*\n", re.sub(r"(?ms)^(`{3,}).*?^\1[^\n]*$", "", text)):
         line = " ".join(block.split())
         if len(line.split()) >= 4 and not re.match(r"([-*+|>#]|\d+[.)])\s?", line):
-            return re.split(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[A-Z0-9`*])", line, maxsplit=1)[0]
-    return ""
+            return re.split(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[A-Z0-9`*])", line)
+    return []
+
+
+def answer_of(sentences: Sequence[str]) -> str:
+    """The first sentence that says something itself: not `Yes.`, and none that only points to another place."""
+    return next((s for s in sentences if len(s.split()) >= 4 and not s.endswith(":") and not _POINTS.search(s)), "")
 
 
 class Corpus:
@@ -81,18 +90,20 @@ def phrase_of(sentence: str, question: str, corpus: Corpus) -> str | None:
     fresh = [code for code in codes if words(code) and not set(words(code)) <= asked and corpus.is_distinctive(code)]
     if fresh:
         return max(fresh, key=lambda code: (_weight(words(code), asked, corpus), -len(code)))
-    runs: list[tuple[float, str]] = sorted(
-        _runs(sentence.replace("`", "").replace("*", ""), asked, corpus), key=lambda run: -run[0]
-    )
-    return next((text for _, text in runs[:20] if corpus.is_distinctive(text)), None)
+    runs = sorted(_runs(sentence.replace("`", "").replace("*", ""), asked, corpus), reverse=True)
+    return next((text for _, _, text in runs[:20] if corpus.is_distinctive(text)), None)
 
 
 def _weight(these: Iterable[str], asked: set[str], corpus: Corpus) -> float:
     return sum(corpus.rarity(word) for word in these if word not in _STOP and word not in asked)
 
 
-def _runs(sentence: str, asked: set[str], corpus: Corpus) -> Iterable[tuple[float, str]]:
-    """Runs of 3 to 8 words inside one clause with their weight, which favours rare words over many words."""
+def _runs(sentence: str, asked: set[str], corpus: Corpus) -> Iterable[tuple[bool, float, str]]:
+    """Runs of 3 to 8 words inside one clause: whether the run is a whole stretch of words, its weight, its text.
+
+    A whole stretch begins and ends where a clause does or beside a word such as `the` or `of`, so that no name is cut
+    in two. The weight favours rare words over many words.
+    """
     for clause in _BREAK.split(sentence.rstrip(".")):
         found = list(_WORD.finditer(clause))
         folded = [match[0].casefold() for match in found]
@@ -102,4 +113,10 @@ def _runs(sentence: str, asked: set[str], corpus: Corpus) -> Iterable[tuple[floa
                 telling = {word for word in run if word not in _STOP and word not in asked}
                 if run[0] not in _STOP and run[-1] not in _STOP and len(telling) >= 2:
                     text = clause[found[start].start() : found[end - 1].end()]
-                    yield _weight(run, asked, corpus) / (len(run) + 2), text
+                    yield _is_whole(folded, start, end), _weight(run, asked, corpus) / (len(run) + 2), text
+
+
+def _is_whole(folded: Sequence[str], start: int, end: int) -> bool:
+    before = start == 0 or folded[start - 1] in _STOP
+    after = end == len(folded) or folded[end] in _STOP
+    return before and after

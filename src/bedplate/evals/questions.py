@@ -46,6 +46,9 @@ _DOUBLED = _words(
 _AFTER_VERB = _words(
     "a an the your my its this these that it all any each every up down off out on back in to with from new and"
 )
+_ADJECTIVES = _words("building embedding logging mapping operating packaging programming scheduling streaming testing")
+"""Gerunds that stand before a noun as often as they act on it (`Logging levels`): treated as those verbs are."""
+
 _ARTICLES = ("the ", "a ", "an ")
 
 
@@ -58,8 +61,8 @@ def _gerund(verb: str) -> str:
 _GERUNDS = {_gerund(verb): verb for verb in _VERBS}
 
 
-def question_of(heading: str, first_sentence: str) -> str | None:
-    """The question that a section of this heading answers."""
+def question_of(heading: str, first_sentence: str, section: str = "") -> str | None:
+    """The question that a section of this heading answers. `section` shows which words of it have small letters."""
     text = _tidy(heading)
     words = text.split()
     if not words or len(words) > 25:
@@ -67,9 +70,10 @@ def question_of(heading: str, first_sentence: str) -> str | None:
     if text.endswith("?"):
         return text if len(words) >= 3 else None
     how_to = re.match(r"(?i)how to (\w.*)", text)
+    small = frozenset(re.findall(r"\b[a-z]+\b", section))
     if how_to:
-        return f"How do I {_lower_first(how_to[1])}?"
-    return _task(words) or _thing(text, first_sentence)
+        return f"How do I {_natural(_lower_first(how_to[1]), small)}?"
+    return _task(words, small) or _thing(text, first_sentence)
 
 
 def _tidy(heading: str) -> str:
@@ -84,12 +88,19 @@ def _lower_first(text: str) -> str:
     return f"{lowered} {rest}".strip()
 
 
-def _task(words: list[str]) -> str | None:
+def _natural(text: str, small: frozenset[str]) -> str:
+    """`text` without the capitals of a title: words that the section writes with small letters get them."""
+    return re.sub(r"\b[A-Z][a-z]+\b", lambda word: word[0].lower() if word[0].lower() in small else word[0], text)
+
+
+def _task(words: list[str], small: frozenset[str]) -> str | None:
     """A heading that begins with a verb: `Install the CLI`, `Installing the CLI`."""
-    first, rest = words[0].casefold(), " ".join(words[1:])
-    if len(words) < 2 or "," in rest or len(words) > 10:
+    first, rest = words[0].casefold(), _natural(" ".join(words[1:]), small)
+    if not 2 <= len(words) <= 10 or re.search(r",|(^|\s)[–—-](\s|$)", rest):
         return None
     second = words[1].casefold()
+    if words[0].isupper() or (first in _ADJECTIVES and second not in _AFTER_VERB):
+        return None
     if first in _GERUNDS and second not in ("is", "are", "and", "of", "with"):
         return f"How do I {_GERUNDS[first]} {rest}?"
     verb = first in _VERBS and (first not in _ALSO_NOUNS or second in _AFTER_VERB)
@@ -101,7 +112,7 @@ def _thing(text: str, sentence: str) -> str | None:
     name = text
     for article in _ARTICLES:
         name = name[len(article) :] if name.casefold().startswith(article) else name
-    if len(name.split()) > 5:
+    if len(name.split()) > 5 or re.match(r"\w+ing \w", name):
         return None
     plain = " ".join(sentence.replace("`", "").replace("*", "").split())
     defined = re.match(rf"(?i)(the |an? )?({re.escape(name)})(?: \([^)]*\))? (is|are)\s+(?!not\b)\w+\s+\w+", plain)

@@ -345,7 +345,7 @@ def test_the_agents_address_is_not_the_hosts(client: SupervisorClient) -> None:
 @pytest.mark.parametrize("backend", CONFINED)
 def test_memory_over_the_bound_is_ended(client: SupervisorClient, backend: str) -> None:
     """An agent that takes more memory than its bound is killed, and the status says why."""
-    code = "import os, time; os.write(int(os.environ.get('BEDPLATE_READY_FD', 2)), b'r'); time.sleep(0.2)"
+    code = "import os, time; os.write(int(os.environ['BEDPLATE_READY_FD']), b'r'); time.sleep(0.2)"
     code += "; x = b'x' * (90 << 20); time.sleep(60)"
     client.apply(confined("agent", (sys.executable, "-I", "-S", "-c", code), backend, memory=64 << 20))
     wait(lambda: process(client, "agent")["exit"])

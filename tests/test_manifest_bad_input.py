@@ -21,6 +21,7 @@ _ONE = re.compile(r"! (BP\d{3}) ([^!]*)")
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tools" / "broken.py").write_text("def add(:\n")
     return tmp_path
 
 
@@ -58,8 +59,10 @@ def test_every_problem_says_how_to_mend_it(case: Path, project: Path) -> None:
     shutil.copy(case, manifest)
     for problem in problems_of(manifest):
         assert problem.fix
-        assert problem.where and problem.where.file == "agent.yaml"
-        assert "\n" not in problem.summary and not problem.summary.endswith(".")
+        assert problem.where
+        assert problem.where.file == "agent.yaml"
+        assert "\n" not in problem.summary
+        assert not problem.summary.endswith(".")
         assert not problem.summary[0].isupper() or problem.summary.startswith("API")
         assert problem.code in catalogue()
 

@@ -33,6 +33,7 @@ class Cloud:
         self.calls: list[tuple[str, str]] = []
         self.fail: set[tuple[str, str]] = set()
         self.stopped: set[str] = set()
+        self.violations: list[str] = []
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
 
@@ -41,6 +42,21 @@ class Cloud:
             self.calls.append((verb, name))
         if (verb, name) in self.fail:
             raise BedplateError(Problem("BP205", f"the cloud refuses to {verb}"))
+
+    def expect_present(self, verb: str, name: str, addresses: Sequence[str]) -> None:
+        """Note a step that ran before something it depends on."""
+        with self._lock:
+            there = {f"at/{id}" for id in self.things}
+            missing = [address for address in addresses if address not in there]
+            if missing:
+                self.violations.append(f"{verb} {name} without {missing}")
+
+    def expect_unused(self, id: str) -> None:
+        """Note the deletion of something that is still referred to."""
+        with self._lock:
+            users = [other for other, news in self.things.items() if f"at/{id}" in news.get("refs", ())]
+            if users:
+                self.violations.append(f"delete {id} used by {users}")
 
     def number(self) -> int:
         with self._lock:
@@ -74,6 +90,7 @@ class Thing(Resource):
 
     def create(self, news: Properties) -> Created:
         self.cloud.call("create", news["name"])
+        self.cloud.expect_present("create", news["name"], news.get("refs", ()))
         id = f"{news['name']}-{self.cloud.number()}"
         self.cloud.things[id] = dict(news)
         return Created(id, self._outputs(id, news))
@@ -86,12 +103,15 @@ class Thing(Resource):
 
     def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
         self.cloud.call("update", news["name"])
+        self.cloud.expect_present("update", news["name"], news.get("refs", ()))
         self.cloud.stopped.discard(news["name"])
         self.cloud.things[id] = dict(news)
         return self._outputs(id, news)
 
     def delete(self, id: str, outputs: Properties) -> None:
         self.cloud.call("delete", outputs["name"])
+        if not self.delete_first:
+            self.cloud.expect_unused(id)
         self.cloud.things.pop(id, None)
 
     def _outputs(self, id: str, news: Properties) -> dict[str, Any]:
@@ -103,6 +123,18 @@ class Exclusive(Thing):
 
     type: ClassVar[str] = "test:index:Exclusive"
     delete_first: ClassVar[bool] = True
+
+
+class PlainThing(Thing):
+    """A `Thing` without secrets: no key has to be derived, which makes thousands of updates affordable."""
+
+    secret_outputs: ClassVar[frozenset[str]] = frozenset()
+
+
+class PlainExclusive(Exclusive):
+    """An `Exclusive` without secrets."""
+
+    secret_outputs: ClassVar[frozenset[str]] = frozenset()
 
 
 Spec = Mapping[str, Any]
@@ -178,11 +210,12 @@ def _add_special(spec: Spec, options: dict[str, Any], made: Mapping[str, Any]) -
 class Bench:
     """An engine on a fake cloud, with one stack in a folder."""
 
-    def __init__(self, folder: Path, cloud: Cloud | None = None) -> None:
+    def __init__(self, folder: Path, cloud: Cloud | None = None, *, secrets: bool = True) -> None:
         self.cloud = cloud or Cloud()
         self.events: list[Any] = []
         self.stack = StackRef("shop", "dev", folder)
-        kinds = (Thing(self.cloud), Exclusive(self.cloud))
+        types = (Thing, Exclusive) if secrets else (PlainThing, PlainExclusive)
+        kinds = [kind(self.cloud) for kind in types]
         self.engine = EmbeddedEngine({k.type: k for k in kinds}, tool_version="0.1.0", environment={})
 
     def up(self, specs: Sequence[Spec], **kwargs: Any) -> Outcome:

@@ -211,6 +211,8 @@ class Storage:
         link.unlink(missing_ok=True)
         os.link(path, link)
         link.replace(path.with_name(BACKUP))
+        # Renaming a link onto another link of the same file does nothing: after a crash right here it is still there.
+        link.unlink(missing_ok=True)
 
 
 def _write_file(path: Path, data: bytes) -> None:

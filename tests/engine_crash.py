@@ -1,0 +1,165 @@
+"""A program that is killed at every point where something becomes durable, resumed, and looked at. Prints JSON.
+
+Run as `python engine_crash.py FOLDER`. It imports the SDK once and forks for each run, so that each run is a process of
+its own that SIGKILL ends. Points are counted by an audit hook (every file opened, renamed, linked or removed in the
+stack's folder) and by the provider (before and after each call).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bedplate.engine import Created, Diff, EmbeddedEngine, Properties, ReadResult, Resource, StackRef, diff_properties
+from engine_cloud import build
+
+FIRST: list[dict[str, Any]] = [
+    {"name": "gone", "secret": ["code"], "props": {"code": "geheim"}},
+    {"name": "changed", "props": {"size": 1}},
+    {"name": "moved", "props": {"zone": "x"}},
+    {"name": "user", "refs": ["moved"]},
+    {"name": "single", "type": "Exclusive", "props": {"zone": "x"}},
+]
+SECOND: list[dict[str, Any]] = [
+    {"name": "new", "secret": ["code"], "props": {"code": "geheim"}},
+    {"name": "changed", "props": {"size": 2}, "after": ["new"]},
+    {"name": "moved", "props": {"zone": "y"}, "after": ["changed"]},
+    {"name": "user", "refs": ["moved"]},
+    {"name": "single", "type": "Exclusive", "props": {"zone": "y"}, "after": ["user"]},
+]
+
+
+class Points:
+    """Counts points and kills this process at the chosen one."""
+
+    def __init__(self) -> None:
+        self.chosen, self.seen = 0, 0
+
+    def reach(self) -> None:
+        self.seen += 1
+        if self.seen == self.chosen:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+POINTS = Points()
+
+
+class Filed(Resource):
+    """A thing that is a file: it outlives the process, and making it twice makes one."""
+
+    type: ClassVar[str] = "test:index:Thing"
+    first: ClassVar[bool] = False
+    computed_outputs: ClassVar[frozenset[str]] = frozenset({"address"})
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:  # noqa: ARG002
+        found = diff_properties(old_inputs, news, frozenset({"zone"}))
+        return Diff(found.properties, delete_before_replace=self.first)
+
+    def create(self, news: Properties) -> Created:
+        id = f"{news['name']}@{news.get('zone', '')}"
+        return Created(id, self._put(id, news))
+
+    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
+        return self._put(id, news)
+
+    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
+        path = self.folder / id
+        return ReadResult(id, inputs, outputs) if path.exists() else None
+
+    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
+        POINTS.reach()
+        (self.folder / id).unlink(missing_ok=True)
+        POINTS.reach()
+
+    def _put(self, id: str, news: Properties) -> dict[str, Any]:
+        POINTS.reach()
+        (self.folder / id).write_text(json.dumps(dict(news), sort_keys=True))
+        POINTS.reach()
+        return {**news, "address": f"at/{id}"}
+
+
+class FiledExclusive(Filed):
+    """The same, deleted before it is replaced."""
+
+    type: ClassVar[str] = "test:index:Exclusive"
+    first: ClassVar[bool] = True
+
+
+def main(root: Path) -> None:
+    """Prepare the first deployment, then kill the second at each point in turn."""
+    base = root / "base"
+    (base / "cloud").mkdir(parents=True)
+    assert forked(lambda: run(base, FIRST)) == 0
+    results = []
+    for point in range(1, 1000):
+        place = root / str(point)
+        shutil.copytree(base, place)
+        if forked(lambda place=place, point=point: run(place, SECOND, point)) == 0:
+            break
+        results.append(look(place, point))
+        shutil.rmtree(place)
+    print(json.dumps(results))  # noqa: T201
+
+
+def look(place: Path, point: int) -> dict[str, Any]:
+    """What a killed run left, and what the next one makes of it."""
+    left = {path.name for path in (place / "cloud").iterdir()}
+    known = (place / "dev/state.json").read_text()
+    journal = place / "dev/journal.jsonl"
+    known += journal.read_text() if journal.exists() else ""
+    unknown = sorted(id for id in left if f'"name":"{id.split("@")[0]}"' not in known.replace('": "', '":"'))
+    status = forked(lambda: run(place, SECOND))
+    state = json.loads((place / "dev/state.json").read_text())["deployment"]
+    return {
+        "point": point,
+        "unknown": unknown,
+        "status": status,
+        "cloud": {path.name: json.loads(path.read_text()) for path in (place / "cloud").iterdir()},
+        "state": sorted(r["id"] for r in state["resources"] if r["type"].startswith("test:")),
+        "pending": len(state["pending_operations"]),
+        "files": sorted(path.name for path in (place / "dev").iterdir()),
+        "plain": "geheim" in (place / "dev/state.json").read_text(),
+    }
+
+
+def run(place: Path, program: list[dict[str, Any]], point: int = 0) -> None:
+    """One `up`, killed at the chosen point."""
+    kinds = (Filed(place / "cloud"), FiledExclusive(place / "cloud"))
+    engine = EmbeddedEngine({k.type: k for k in kinds}, environment={})
+    POINTS.chosen = point
+    stack = str(place / "dev")
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        watched = event in {"open", "os.rename", "os.link", "os.remove", "os.truncate"}
+        if watched and any(isinstance(a, str | Path) and str(a).startswith(stack) for a in arguments):
+            POINTS.reach()
+
+    sys.addaudithook(hook)
+    engine.up(StackRef("shop", "dev", place / "dev"), build(program), {})
+
+
+def forked(call: Callable[[], None]) -> int:
+    """Run in a child process; its status, negative for a signal."""
+    if (child := os.fork()) == 0:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001
+            sys.stderr.write(f"{error!r}\n")
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+if __name__ == "__main__":
+    import pulumi  # noqa: F401
+
+    main(Path(sys.argv[1]))

@@ -120,6 +120,13 @@ def test_a_written_file_is_refused_until_reviewed(tmp_path: Path) -> None:
     assert len(load_dataset(path).cases) == 3
 
 
+def test_names_of_several_sources_do_not_clash(tmp_path: Path) -> None:
+    """Candidates of two data sources with the same questions are written under names of their own."""
+    path = tmp_path / "proposed.yaml"
+    write_candidates(path, [*propose(PARTS), *propose(PARTS)])
+    assert len(load_dataset(path, proposed="allow").cases) == 6
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     """A file that exists is left as it is, and a run that found nothing writes nothing."""
     path = tmp_path / "proposed.yaml"

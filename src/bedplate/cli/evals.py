@@ -38,7 +38,7 @@ def eval_(
     from bedplate.evals.gates import exit_of
     from bedplate.evals.junit import junit as junit_xml
     from bedplate.evals.report import to_json
-    from bedplate.evals.table import annotations, render
+    from bedplate.evals.table import github_annotations, render
     from bedplate.release import open_target
     from bedplate.release.evaluate import evaluate
     from bedplate.release.running import running_stage
@@ -66,7 +66,7 @@ def eval_(
     for report in reports:
         show(render(report, width=width()))
         if annotate:
-            show("\n".join(annotations(report)))
+            show("\n".join(github_annotations(report)))
     return int(code)
 
 

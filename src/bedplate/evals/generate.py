@@ -127,7 +127,7 @@ def write_candidates(path: Path, candidates: Sequence[Candidate], *, file: str |
         raise BedplateError(
             Problem("BP516", "no case could be proposed from the documents", fix="Write cases by hand.")
         )
-    document = {"name": path.stem, "cases": [_case(candidate) for candidate in candidates]}
+    document = {"name": path.stem, "cases": [_case(candidate) for candidate in _unlike(candidates)]}
     text = _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -136,6 +136,16 @@ def write_candidates(path: Path, candidates: Sequence[Candidate], *, file: str |
     except FileExistsError as error:
         fix = f"Review {shown} and move its cases into your dataset, or name another file."
         raise BedplateError(Problem("BP515", f"{shown} exists already", Where(shown), fix=fix)) from error
+
+
+def _unlike(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates with names of their own: those of several data sources may share some."""
+    names: set[str] = set()
+    unlike: list[Candidate] = []
+    for candidate in candidates:
+        unlike.append(replace(candidate, name=_name(candidate.question, names)))
+        names.add(unlike[-1].name)
+    return unlike
 
 
 def _case(candidate: Candidate) -> dict[str, Any]:

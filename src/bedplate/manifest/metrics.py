@@ -35,7 +35,7 @@ METRICS: Mapping[str, Metric] = {
     "latencyP95": Metric("max", "seconds", "time within which 95 of 100 answers are complete"),
     "tokens": Metric("max", "count", "mean number of tokens, in and out, of a case"),
     "toolCalls": Metric("max", "count", "mean number of tool calls of a case"),
-    "errors": Metric("max", "count", "number of cases that crashed or timed out"),
+    "errors": Metric("max", "share", "share of questions that got no answer"),
 }
 """Every metric by name."""
 

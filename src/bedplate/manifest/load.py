@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
@@ -126,7 +126,7 @@ class _Checks:
         self._nothing_written()
 
     def add(self, problems: list[Problem]) -> None:
-        for problem in problems:
+        for problem in map(_scrubbed, problems):
             self.problems.setdefault((problem.code, problem.where, problem.summary), problem)
 
     def raise_problems(self) -> None:
@@ -202,6 +202,14 @@ def _literal_secrets(tree: Tree) -> list[Problem]:
             fix = "move it to `.env`, refer to it as {secret: name}, and revoke it if it was committed"
             found.append(Problem("BP016", f"this looks like {kind}", tree.where(path), fix=fix))
     return found
+
+
+def _scrubbed(problem: Problem) -> Problem:
+    """The problem without texts that look like secrets: messages end up in logs and review comments."""
+    texts = [problem.summary, problem.detail, problem.fix]
+    for _, form in _SECRETS:
+        texts = [form.sub("…", text) for text in texts]
+    return replace(problem, summary=texts[0], detail=texts[1], fix=texts[2])
 
 
 def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:

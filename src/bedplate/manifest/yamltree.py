@@ -88,7 +88,7 @@ class _Builder:
         if self.count > MAX_NODES:
             self.stop(node, f"the document expands to more than {MAX_NODES:,} values")
         if len(path) > MAX_DEPTH:
-            self.stop(node, f"the document is nested more than {MAX_DEPTH} levels deep")
+            self.stop(node, f"aliases nest the document more than {MAX_DEPTH} levels deep")
 
     def stop(self, node: yaml.Node, summary: str) -> None:
         self.problem("BP004", summary, node, "write the values out instead of repeating them by aliases")
@@ -186,8 +186,23 @@ def _refuse_conflicts(text: str, filename: str) -> None:
         )
 
 
+def _refuse_depth(text: str, filename: str) -> None:
+    """Stop before composing, which recurses in C and would end the process on a hundred thousand brackets."""
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                summary = f"the document is nested more than {MAX_DEPTH} levels deep"
+                fix = "a manifest needs a few levels; look for brackets that are not closed"
+                raise BedplateError(Problem("BP004", summary, _mark(filename, event.start_mark), fix=fix))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def _compose(text: str, filename: str) -> yaml.Node:
     try:
+        _refuse_depth(text, filename)
         loader = _LOADER(text)
         try:
             node = loader.get_single_node()

@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -215,3 +217,40 @@ def test_the_agent_launch_asks_for_the_helper() -> None:
     """The agent's launch under bubblewrap opens its listener inside; without namespaces the supervisor does."""
     assert agent_launch(["true"], SandboxSpec(), "bubblewrap").listen_inside
     assert not agent_launch(["true"], SandboxSpec(), "none").listen_inside
+
+
+@pytest.mark.parametrize("backend", [*CONFINED, "none"])
+def test_a_tools_process_ends_with_who_started_it(backend: str, tmp_path: Path) -> None:
+    """When the starter is killed, the tool's process ends too, whatever the backend."""
+    script, mark = tmp_path / "start.py", f"3600.{os.getpid()}"
+    script.write_text(
+        "import subprocess, sys, time; from bedplate.runtime.sandbox import tool_command\n"
+        f"t = tool_command(['/bin/sleep', {mark!r}], readable=(), environment={{}}, backend={backend!r}, "
+        "memory=1 << 28, pids=8)\n"
+        "subprocess.Popen(t.argv, env=dict(t.env), pass_fds=t.pass_fds); print('up', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        starter.stdout.readline()
+        eventually(lambda: sleepers(mark))
+        starter.kill()
+    eventually(lambda: not sleepers(mark))
+
+
+def sleepers(mark: str) -> list[str]:
+    """The processes that run `/bin/sleep mark`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cmdline").read_bytes() == f"/bin/sleep\0{mark}\0".encode():
+                found.append(process.name)
+        except OSError:
+            continue
+    return found
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -249,6 +250,15 @@ def test_children_left_behind_are_ended(client: SupervisorClient) -> None:
     child = int(wait(lambda: client.paths.log("parent").read_text().strip()))
     client.remove("parent")
     wait(lambda: not running(child))
+
+
+def test_a_deleted_folder_ends_everything(client: SupervisorClient) -> None:
+    """Whoever deletes the stage's folder by hand leaves no process behind that holds its ports."""
+    port = free_port()
+    pid = client.apply(web(port))["pid"]
+    shutil.rmtree(client.paths.folder)
+    wait(lambda: not running(pid))
+    socket.create_server(("127.0.0.1", port)).close()
 
 
 @pytest.mark.parametrize("backend", CONFINED)

@@ -15,9 +15,11 @@ from bedplate.runtime.supervisor.managed import Managed, Reply
 from bedplate.runtime.supervisor.sockets import listen_unix
 from bedplate.runtime.supervisor.spec import ProcessSpec
 
+LOOK = 2.0  # seconds between two looks whether the stage's folder is still there
+
 
 class Supervisor:
-    """Runs until it is told to stop or gets SIGTERM or SIGINT; then every process has ended."""
+    """Runs until it is told to stop, gets SIGTERM or SIGINT, or its folder is deleted; then every process has ended."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.loop, self.agents, self.environment = Loop(), AgentListeners(), environment
@@ -31,9 +33,17 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve; returns when everything has ended."""
+        self._look()
         self.loop.run()
         self._socket.unlink(missing_ok=True)
         self._control.close()
+
+    def _look(self) -> None:
+        """Nobody can reach a supervisor whose socket was deleted, so it must not hold ports and processes."""
+        if not self._socket.exists():
+            return self._stop(None)
+        self.loop.later(LOOK, self._look)
+        return None
 
     # for the processes (`managed.Host`)
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import yaml
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
-from tools_support import context, served
 
 from bedplate.access import Grant
 from bedplate.blueprint.model import HttpTool
 from bedplate.problems import BedplateError
 from bedplate.runtime.tools.http import HttpToolset
 from bedplate.runtime.tools.openapi import overlaps
+from tools_support import context, served
 
 SECRET = "sk-very-secret/42"
 DOCUMENT: dict[str, Any] = {
@@ -106,7 +111,6 @@ async def _big(request: Request) -> Response:  # noqa: ARG001
 
 
 async def _slow(request: Request) -> Response:  # noqa: ARG001
-    import asyncio
 
     await asyncio.sleep(20)
     return PlainTextResponse("late")
@@ -389,3 +393,57 @@ def test_two_globs_overlap_when_one_text_matches_both(left: str, right: str, exp
     """`overlaps` answers whether some text is matched by both patterns, in both directions."""
     assert overlaps(left, right) is expected
     assert overlaps(right, left) is expected
+
+
+def third_party() -> Path | None:
+    """A service that this repository did not write: the program `mcpo`, named by `BEDPLATE_TEST_MCPO`."""
+    named = Path(os.environ.get("BEDPLATE_TEST_MCPO", str(Path(sys.executable).parent / "mcpo")))
+    return named if named.exists() and (named.parent / "mcp-server-time").exists() else None
+
+
+@asynccontextmanager
+async def service(program: Path, key: str) -> AsyncIterator[str]:
+    """`mcpo` in front of the reference time server, on a free port; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = (str(program.parent / "mcp-server-time"), "--local-timezone=UTC")
+    options = ("--host", "127.0.0.1", "--port", str(port), "--api-key", key)
+    process = await asyncio.create_subprocess_exec(
+        str(program), *options, "--", *server, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def document_of(url: str) -> str:
+    async with asyncio.timeout(30), httpx2.AsyncClient() as client:
+        while True:
+            try:
+                return (await client.get(f"{url}/openapi.json")).text
+            except httpx2.TransportError:
+                await asyncio.sleep(0.2)
+
+
+@pytest.mark.third_party
+@pytest.mark.skipif(third_party() is None, reason="mcpo and mcp-server-time are not installed; set BEDPLATE_TEST_MCPO")
+async def test_a_service_of_other_hands_works_from_its_own_document(tmp_path: Path) -> None:
+    """The OpenAPI document that a service serves is enough to call it, behind its API key."""
+    program = third_party()
+    assert program is not None
+    async with service(program, "k3y-of-the-test") as url:
+        document = await document_of(url)
+        tools = toolset(tmp_path, url, document, credential="k3y-of-the-test")
+        await tools.start()
+        names = {operation.name for operation in await tools.operations()}
+        body = {"source_timezone": "Europe/Berlin", "time": "12:00", "target_timezone": "Asia/Tokyo"}
+        result = await tools.call("tool_convert_time_post", {"body": body}, context())
+        refused = await tools.call("tool_convert_time_post", {"body": {}}, context())
+        await tools.close()
+    assert "tool_get_current_time_post" in names
+    assert result.data["target"]["timezone"] == "Asia/Tokyo"
+    assert refused.error
+    assert refused.text.startswith("HTTP 422")

@@ -17,13 +17,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from tools_support import alive, context, plain, served, until
 
 from bedplate.blueprint.model import McpTool
 from bedplate.problems import BedplateError
 from bedplate.runtime.sandbox import best_backend
 from bedplate.runtime.tools.child import sandboxed
 from bedplate.runtime.tools.mcp import McpToolset, Patience
+from tools_support import alive, context, plain, served, until
 
 SERVER = '''
 import os, sys, time, asyncio
@@ -327,10 +327,10 @@ async def test_a_refused_credential_is_told_without_it(tmp_path: Path) -> None:
 async def test_an_http_server_that_is_no_mcp_server(tmp_path: Path) -> None:
     """A web page at the address, or a redirect to another origin, gives no operations and no crash."""
 
-    async def page(request: Request) -> Response:
+    async def page(_: Request) -> Response:
         return PlainTextResponse("<html>welcome</html>")
 
-    async def away(request: Request) -> Response:
+    async def away(_: Request) -> Response:
         return JSONResponse({}, 307, headers={"location": "http://127.0.0.2:9/mcp"})
 
     app = Starlette(routes=[Route("/page", page, methods=["GET", "POST"]), Route("/away", away, methods=["POST"])])

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tools_support import alive, context, plain
 
 from bedplate.blueprint.model import PythonTool
 from bedplate.problems import BedplateError
 from bedplate.runtime.sandbox import best_backend
 from bedplate.runtime.tools.child import sandboxed
 from bedplate.runtime.tools.python import PythonToolset
+from tools_support import alive, context, plain
 
 MODULE = '''
 import asyncio, os, sys, time, socket, subprocess

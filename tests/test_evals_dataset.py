@@ -164,10 +164,11 @@ def test_an_alias_bomb_is_refused() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
-def test_depth_is_bounded(suffix: str) -> None:
-    """Values that stand ten thousand deep inside each other are a problem of the file, not a crash."""
+@pytest.mark.parametrize("opening", ["[", "- ", "? ", '{"a": '])
+def test_depth_is_bounded(suffix: str, opening: str) -> None:
+    """Values that stand a hundred thousand deep inside each other are a problem of the file, not a crash."""
     with pytest.raises(BedplateError) as caught:
-        parse_dataset("[" * 10_000 + "]" * 10_000, f"x.{suffix}")
+        parse_dataset(opening * 100_000, f"x.{suffix}")
     assert caught.value.problems[0].code == "BP502"
 
 

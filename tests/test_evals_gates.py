@@ -19,8 +19,7 @@ from bedplate.evals import (
     judge_all,
 )
 from bedplate.evals.gates import QUALITY, _percentile, measure, outcome_of
-from bedplate.evals.specs import FORMS
-from bedplate.manifest.metrics import DIRECTIONS
+from bedplate.manifest.metrics import DIRECTIONS, METRICS
 from bedplate.problems import BedplateError, ExitCode
 from evals_support import dataset, echo, failing, numbered, results, suite
 
@@ -153,7 +152,19 @@ def test_every_quality_metric_is_in_the_manifest() -> None:
     assert set(DIRECTIONS) >= QUALITY
     assert set(DIRECTIONS) - QUALITY == {"passRate", "latencyP50", "latencyP95", "tokens", "toolCalls", "errors"}
     assert all(DIRECTIONS[metric] == "min" for metric in QUALITY)
-    assert FORMS
+
+
+@given(st.integers(0, 6))
+async def test_measured_shares_are_shares(lost: int) -> None:
+    """Every metric that the manifest calls a share is measured as one, `errors` too: no bound is out of reach."""
+    done = await results(numbered(6, evaluators=GRADED), failing(lambda r: int(r.input[4:]) < lost))
+    for name, metric in METRICS.items():
+        if metric.unit == "share":
+            value, _ = measure(name, done)
+            assert value is not None
+            assert 0 <= value <= 1
+    assert METRICS["errors"].unit == "share"
+    assert measure("errors", done)[0] == pytest.approx(lost / 6)
 
 
 async def test_failed_gates_are_problems_with_exit_4() -> None:

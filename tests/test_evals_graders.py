@@ -87,6 +87,14 @@ def test_hostile_answers_are_graded(output: str) -> None:
         assert all(0 <= grade.score <= 1 for grade in grade_all(_case(row), reply({"output": output})))
 
 
+def test_a_deep_answer_meets_a_recursive_schema() -> None:
+    """An answer that is nested deeply gets 0 from a schema that refers to itself, not an error."""
+    schema = {"$ref": "#/$defs/l", "$defs": {"l": {"type": "array", "items": {"$ref": "#/$defs/l"}}}}
+    case = _case({"evaluator": {"Json": {"schema": schema}}})
+    assert grade_all(case, reply({"output": "[[]]"}))[0].score == 1
+    assert grade_all(case, reply({"output": "[" * 900 + "]" * 900}))[0].score == 0
+
+
 def test_no_answer_is_zero_everywhere() -> None:
     """A sample without an answer has every grade of its case, all 0."""
     case = dataset(

@@ -58,6 +58,7 @@ def read_yaml(text: str, file: str) -> Spot:
 
     loader_type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        _refuse_depth(text, loader_type, file)
         loader = loader_type(text)
         node = loader.get_single_node()
         return _Yaml(loader, file).read(node, 0) if node is not None else Spot(None, 1, 1)
@@ -65,8 +66,21 @@ def read_yaml(text: str, file: str) -> Spot:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
         return malformed(file, mark.line + 1 if mark else 0, mark.column + 1 if mark else 0, str(what))
-    except RecursionError:
-        return malformed(file, 0, 0, "values stand too deep inside each other")
+
+
+def _refuse_depth(text: str, loader_type: Any, file: str) -> None:
+    """Refuses nesting beyond MAX_DEPTH before nodes are composed: the C composer recurses and would end the process."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=loader_type):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            mark: Any = event.start_mark
+            malformed(file, mark.line + 1, mark.column + 1, "values stand too deep inside each other")
 
 
 class _Yaml:

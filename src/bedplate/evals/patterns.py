@@ -74,7 +74,10 @@ def schema_fault(schema: Any, value: Any) -> str:
     from jsonschema.exceptions import best_match
     from jsonschema.validators import validator_for
 
-    error = best_match(validator_for(schema)(schema, registry=_registry(schema)).iter_errors(value))
+    try:
+        error = best_match(validator_for(schema)(schema, registry=_registry(schema)).iter_errors(value))
+    except RecursionError:
+        return "its values stand too deep inside each other for the schema"
     return "" if error is None else re.sub(r"\s+", " ", f"{error.json_path}: {error.message}")
 
 

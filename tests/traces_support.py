@@ -40,7 +40,7 @@ class SinkProcess:
 
 
 @contextmanager
-def sink(tmp_path: Path, **config: Any) -> Iterator[SinkProcess]:
+def sink(tmp_path: Path, port: int = 0, **config: Any) -> Iterator[SinkProcess]:
     """Start a sink as the supervisor does, wait until it answers, end it."""
     secrets = tmp_path / "secrets"
     secrets.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ def sink(tmp_path: Path, **config: Any) -> Iterator[SinkProcess]:
     settings = {"folder": str(folder), "retention": 86400, "content": "redacted", "secretsFolder": str(secrets)}
     path = tmp_path / "sink.json"
     path.write_text(json.dumps(settings | config))
-    with socket.create_server(("127.0.0.1", 0)) as listener, (tmp_path / "sink.log").open("ab") as log:
+    with socket.create_server(("127.0.0.1", port)) as listener, (tmp_path / "sink.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", "bedplate.traces.sink", str(path)],
             pass_fds=[listener.fileno()],

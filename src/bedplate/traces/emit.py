@@ -181,9 +181,7 @@ class GatewayTracer:
         """Spans that never reached the sink."""
         return self._outbox.dropped
 
-    def turn(
-        self, *, agent: str, session: str, user: str, turn_id: str, input: str, trace_id: str = ""
-    ) -> TurnSpan:
+    def turn(self, *, agent: str, session: str, user: str, turn_id: str, input: str, trace_id: str = "") -> TurnSpan:
         """Open the root span of a turn, which begins a new trace.
 
         With `trace_id` it goes on in that one: a turn that a restarted gateway runs again. Its first root was lost.

@@ -81,7 +81,10 @@ def list_traces(
     with Reader(folder) as reader:
         found: list[TraceSummary] = []
         for trace_id in reader.trace_ids(since=since, stage=stage, session=session, text=text):
-            summary = _summary(trace_id, reader.spans(trace_id))
+            spans = reader.spans(trace_id)
+            if text is not None and not any(says(span.content, text) for span in spans):
+                continue
+            summary = _summary(trace_id, spans)
             if status in (None, summary.status) and (since is None or summary.started >= since):
                 found.append(summary)
             if len(found) >= limit:
@@ -180,6 +183,35 @@ def message_text(messages: Any) -> str:
         return parts
     texts = [p.get("content", p.get("text", "")) for p in parts or [] if isinstance(p, dict)]
     return " ".join(text for text in texts if isinstance(text, str))
+
+
+def says(content: Any, text: str) -> bool:
+    """Whether something said contains `text`, in any case; names of fields do not count, nor roles and types."""
+    wanted, waiting = text.casefold(), [content]
+    while waiting:
+        match waiting.pop():
+            case str() as leaf:
+                parsed = _parsed(leaf)
+                if parsed is None and wanted in leaf.casefold():
+                    return True
+                waiting.append(parsed)
+            case dict() as fields:
+                waiting += [value for name, value in fields.items() if name not in ("role", "type", "id")]
+            case list() as items:
+                waiting += items
+            case _:
+                pass
+    return False
+
+
+def _parsed(leaf: str) -> Any:
+    """The list or object that a string holds as JSON, or None."""
+    if leaf[:1] not in ("[", "{"):
+        return None
+    try:
+        return json.loads(leaf)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _unknown(prefix: str) -> Problem:

@@ -111,8 +111,10 @@ def _where(
             clauses.append(f"{column} = ?")
             values.append(wanted)
     if text is not None:
-        # JSON escapes quotes and backslashes; the escaped form is what lies in the file.
-        pattern = json.dumps(text, ensure_ascii=False)[1:-1].replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        # A rough sieve: JSON may have escaped quotes and other characters once or twice, so they match anything.
+        pattern = "".join(
+            f"!{ch}" if ch in "!%_" else ch if " " <= ch <= "~" and ch not in '"\\' else "%" for ch in text
+        )
         clauses.append("trace_id IN (SELECT trace_id FROM content WHERE body LIKE ? ESCAPE '!')")
         values.append(f"%{pattern}%")
     return " AND ".join(clauses), tuple(values)

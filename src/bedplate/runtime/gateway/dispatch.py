@@ -1,0 +1,257 @@
+"""Every tool call of the agent: found, checked, decided, recorded, made.
+
+Goes in: a turn and what its agent wants to call. Comes out: an MCP result. The order is fixed: limit, operation,
+arguments against their schema, question, decision, audit and span, the call's row, the call. What is not granted is not
+listed, and a call of it is answered like a call of what does not exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bedplate.access import Decision, Effect, Request, decide, may_use
+from bedplate.blueprint.model import Blueprint
+from bedplate.problems import BedplateError
+from bedplate.runtime.gateway import faults
+from bedplate.runtime.gateway.mcp import text_result
+from bedplate.runtime.gateway.memory_tool import NAME as MEMORY
+from bedplate.runtime.gateway.schemas import Schemas
+from bedplate.runtime.gateway.turn import Turn
+from bedplate.runtime.gateway.turns import Turns
+from bedplate.runtime.tools.api import CallContext, Operation, Question, ToolResult, Toolset
+from bedplate.runtime.tools.common import WIRE_GLUE, fits_wire
+from bedplate.store import AuditEvent, Store
+from bedplate.store.model import CallStatus
+from bedplate.traces.emit import GatewayTracer, ToolSpan
+from bedplate.traces.redact import Redactor
+
+LIST_WITHIN = 10.0
+"""Seconds that a tool may take to say what it can do; a slower one is left out of that listing."""
+CALL_ID = "bedplate.dev/callId"
+"""Key in a call's `_meta` under which an agent may name the model's id of the call, for traces."""
+
+log = logging.getLogger("bedplate.gateway")
+
+
+class Dispatch:
+    """The tools of one agent, behind the decider. A `ToolServer` whose caller is (turn, claimed traceparent)."""
+
+    def __init__(
+        self, blueprint: Blueprint, toolsets: Mapping[str, Toolset], store: Store, tracer: GatewayTracer, turns: Turns
+    ) -> None:
+        self._blueprint = blueprint
+        self._toolsets = toolsets
+        self._store = store
+        self._tracer = tracer
+        self._turns = turns
+        self._schemas = Schemas()
+        self._known: dict[str, dict[str, Operation]] = {}
+        self._redactor = Redactor(content=blueprint.tracing.content)
+
+    async def refresh(self) -> None:
+        """Ask every toolset what it can do."""
+        await asyncio.gather(*(self._refresh(name) for name in self._toolsets))
+
+    async def _refresh(self, name: str) -> None:
+        try:
+            async with asyncio.timeout(LIST_WITHIN):
+                found = await self._toolsets[name].operations()
+        except (BedplateError, TimeoutError) as error:
+            log.warning("tool %s cannot say what it can do: %s", name, error or "it took too long")
+            return
+        self._known[name] = {operation.name: operation for operation in found}
+
+    def search_tools(self) -> frozenset[str]:
+        """Wire names of the granted search operations that are known now."""
+        return frozenset(_wire(tool, o) for tool, o in self._granted() if o.query)
+
+    async def tools(self, caller: tuple[Turn, str]) -> list[dict[str, Any]]:  # noqa: ARG002
+        """What the scopes let the agent use, as MCP tools."""
+        await self.refresh()
+        return [_listed(tool, operation) for tool, operation in self._granted()]
+
+    def _granted(self) -> list[tuple[str, Operation]]:
+        return [
+            (tool, o)
+            for tool, operations in self._known.items()
+            for o in operations.values()
+            if fits_wire(tool, o.name) and may_use(self._blueprint.scopes, tool, o.name, o.verb)
+        ]
+
+    async def call(
+        self, caller: tuple[Turn, str], name: str, arguments: Mapping[str, Any], meta: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Make one call. What goes wrong is told in the result, for the model; past `toolCalls` the turn ends too."""
+        turn, claimed = caller
+        try:
+            turn.meter.call_tool()
+        except BedplateError as error:
+            self._turns.fail(turn, error)
+            return _refusal(error)
+        call_id = _call_id(turn, meta)
+        tool, _, operation = name.partition(WIRE_GLUE)
+        parent = turn.span.child(claimed)
+        with self._tracer.tool(parent, tool=tool, operation=operation, call_id=call_id, arguments=arguments) as span:
+            result = await _Call(self, turn, tool, operation, arguments, call_id, span).run()
+            span.result(result.text, result.error)
+        turn.saw(result.sources)
+        return text_result(result.text, error=result.error, data=result.data)
+
+    async def operation(self, tool: str, operation: str) -> Operation:
+        """An operation by name, asked for anew where it is not known. Raises BedplateError BP442."""
+        if tool in self._toolsets and operation not in self._known.get(tool, {}):
+            await self._refresh(tool)
+        found = self._known.get(tool, {}).get(operation)
+        if found is None or not may_use(self._blueprint.scopes, tool, operation, found.verb):
+            raise faults.no_operation(f"{tool[:64]}.{operation[:64]}")
+        return found
+
+    def check(self, tool: str, operation: Operation, arguments: Mapping[str, Any]) -> None:
+        """Raises BedplateError BP441 for arguments outside the operation's schema."""
+        self._schemas.check(f"{tool}.{operation.name}", operation.input_schema, arguments)
+
+    def decide(
+        self, turn: Turn, tool: str, operation: str, question: Question, arguments: Mapping[str, Any]
+    ) -> Decision:
+        """Put one question to the decider. Where the object shows only while the call runs, whether any is granted."""
+        scopes = self._blueprint.scopes
+        if not question.any_object:
+            return decide(scopes, self._request(turn, tool, operation, question, arguments))
+        if not may_use(scopes, tool, operation, question.verb):
+            return Decision(Effect.DENY, reason=f"no scope of {tool} grants {question.verb}")
+        grant = next(g for g in scopes.grants if (g.tool, g.verb) == (tool, question.verb))
+        return Decision(Effect.ALLOW, grant.id, grant.where)
+
+    def _request(
+        self, turn: Turn, tool: str, operation: str, question: Question, arguments: Mapping[str, Any]
+    ) -> Request:
+        kind = "memory" if tool == MEMORY else "tool"
+        return Request(
+            tool, operation, question.verb, question.object, principal=turn.row.user, kind=kind, args=arguments,
+            session=turn.claims,
+        )  # fmt: skip
+
+    def audit(self, turn: Turn, tool: str, operation: str, decision: Decision, arguments: Mapping[str, Any]) -> None:
+        """Write one decision to the audit trail, its arguments redacted as in traces."""
+        row = turn.row
+        kept = {} if self._blueprint.tracing.content == "none" else self._redactor.value(dict(arguments))
+        self._store.audit(
+            AuditEvent(
+                "memory" if tool == MEMORY else "tool", row.user, row.user, row.agent, row.id, tool, operation,
+                decision.effect.word, decision.grant, decision.reason, kept,
+            )
+        )  # fmt: skip
+
+    def question(self, tool: str, operation: str, arguments: Mapping[str, Any]) -> Question:
+        """What the call would do. Raises BedplateError for arguments that say nothing definite."""
+        return self._toolsets[tool].question(operation, arguments)
+
+    async def make(self, tool: str, operation: str, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+        """Call the toolset, until the deadline. Raises BedplateError BP443 or BP444."""
+        name = f"{tool}.{operation}"
+        try:
+            async with asyncio.timeout(max(0.0, context.deadline - time.time())):
+                return await self._toolsets[tool].call(operation, arguments, context)
+        except TimeoutError as error:
+            raise faults.slow_tool(name) from error
+        except BedplateError:
+            raise
+        except Exception as error:
+            # a toolset promises not to raise; one that does must not take the turn with it
+            log.exception("%s raised", name)
+            raise faults.broken_tool(name, type(error).__name__) from error
+
+    def begin(self, turn: Turn, call_id: str, tool: str, operation: str, effect: bool) -> None:
+        """Record the call before it is made."""
+        self._store.begin_call(turn.id, call_id, tool, operation, effect)
+
+    def finish(self, turn: Turn, call_id: str, status: CallStatus, decision: Decision) -> None:
+        """Record how it ended."""
+        self._store.finish_call(turn.id, call_id, status, decision.effect.word, decision.grant)
+
+
+class _Call:
+    """One call on its way through the steps."""
+
+    def __init__(
+        self, dispatch: Dispatch, turn: Turn, tool: str, operation: str, arguments: Mapping[str, Any], call_id: str,
+        span: ToolSpan,
+    ) -> None:  # fmt: skip
+        self._dispatch, self._turn, self._span, self._call_id = dispatch, turn, span, call_id
+        self._tool, self._operation, self._arguments = tool, operation, arguments
+        self._held = turn.capability
+
+    async def run(self) -> ToolResult:
+        """Its result; a refusal is a result too."""
+        try:
+            operation = await self._dispatch.operation(self._tool, self._operation)
+            self._dispatch.check(self._tool, operation, self._arguments)
+            question = self._dispatch.question(self._tool, self._operation, self._arguments)
+        except BedplateError as error:
+            self._decided(Decision(Effect.DENY, reason=error.problems[0].summary))
+            return _told(error)
+        decision = self._decide(question)
+        if self._turn.capability != self._held:  # the attempt ended while the operation was looked up
+            decision = Decision(Effect.DENY, reason="the turn is over")
+        self._decided(decision)
+        if not decision.allowed:
+            return _told(faults.denied(decision.reason or "it needs someone's consent"))
+        return await self._make(operation, decision)
+
+    def _decide(self, question: Question) -> Decision:
+        return self._dispatch.decide(self._turn, self._tool, self._operation, question, self._arguments)
+
+    def _decided(self, decision: Decision) -> None:
+        self._span.decided(decision)
+        self._dispatch.audit(self._turn, self._tool, self._operation, decision, self._arguments)
+        if not decision.allowed:
+            self._dispatch.begin(self._turn, self._call_id, self._tool, self._operation, False)
+            self._dispatch.finish(self._turn, self._call_id, "denied", decision)
+
+    async def _make(self, operation: Operation, decision: Decision) -> ToolResult:
+        turn, dispatch = self._turn, self._dispatch
+        context = CallContext(turn.row.user, turn.claims, turn.deadline, self._decide)
+        dispatch.begin(turn, self._call_id, self._tool, self._operation, operation.effect)
+        try:
+            result = await dispatch.make(self._tool, self._operation, self._arguments, context)
+        except BedplateError as error:
+            result = _told(error)
+        dispatch.finish(turn, self._call_id, "failed" if result.error else "completed", decision)
+        return result
+
+
+def _wire(tool: str, operation: Operation) -> str:
+    return f"{tool}{WIRE_GLUE}{operation.name}"
+
+
+def _listed(tool: str, operation: Operation) -> dict[str, Any]:
+    return {
+        "name": _wire(tool, operation),
+        "description": operation.description,
+        "inputSchema": dict(operation.input_schema),
+        "annotations": {"readOnlyHint": not operation.effect},
+    }
+
+
+def _call_id(turn: Turn, meta: Mapping[str, Any]) -> str:
+    """The id that the agent names, made unique in its turn, or a new one."""
+    given = meta.get(CALL_ID)
+    sane = isinstance(given, str) and 0 < len(given) <= 128 and given.isascii() and given.isprintable()
+    wanted = str(given) if sane else "call"
+    call_id = wanted if sane and wanted not in turn.call_ids else f"{wanted}-{turn.attempt}-{len(turn.call_ids) + 1}"
+    turn.call_ids.add(call_id)
+    return call_id
+
+
+def _told(error: BedplateError) -> ToolResult:
+    problem = error.problems[0]
+    fix = f" ({problem.fix})" if problem.fix else ""
+    return ToolResult(f"{problem.summary}{fix}", error=True)
+
+
+def _refusal(error: BedplateError) -> dict[str, Any]:
+    return text_result(_told(error).text, error=True)

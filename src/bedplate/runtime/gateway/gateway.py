@@ -1,0 +1,150 @@
+"""The gateway put together. Goes in: configuration and parts. Comes out: two faces, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bedplate import __version__
+from bedplate.blueprint.model import Blueprint
+from bedplate.problems import BedplateError
+from bedplate.runtime.gateway.config import API_KEY, SINK_TOKEN, GatewayConfig
+from bedplate.runtime.gateway.dispatch import Dispatch
+from bedplate.runtime.gateway.inner import Inner
+from bedplate.runtime.gateway.memory_tool import NAME as MEMORY
+from bedplate.runtime.gateway.memory_tool import MemoryToolset
+from bedplate.runtime.gateway.modelface import ModelFace, Router
+from bedplate.runtime.gateway.outer import Outer
+from bedplate.runtime.gateway.remembering import Remembering
+from bedplate.runtime.gateway.turns import Turns
+from bedplate.runtime.tools.api import Toolset
+from bedplate.store import Store
+from bedplate.traces.emit import GatewayTracer, TraceResource
+from bedplate.traces.redact import Redactor
+
+DRAIN = 8.0
+"""Seconds that running turns get when the gateway is told to stop."""
+EXPIRE_EVERY = 3600.0
+
+log = logging.getLogger("bedplate.gateway")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the gateway works with. It closes all of them."""
+
+    store: Store
+    tracer: GatewayTracer
+    toolsets: Mapping[str, Toolset]
+
+
+class Gateway:
+    """One agent's gateway. `router` may be set once the gateway exists, because a router asks it for search tools."""
+
+    def __init__(self, blueprint: Blueprint, parts: Parts, api_key: str) -> None:
+        self._parts = parts
+        self._toolsets = _with_memory(blueprint, parts)
+        remembering = Remembering(blueprint, parts.store, parts.tracer)
+        self.turns = Turns(blueprint, parts.store, parts.tracer, remembering)
+        self.dispatch = Dispatch(blueprint, self._toolsets, parts.store, parts.tracer, self.turns)
+        self.outer = Outer(blueprint, self.turns, api_key)
+        self._model = blueprint.model.id
+        self._router: Router | None = None
+        self._expiry: asyncio.Task[None] | None = None
+
+    def with_router(self, router: Router) -> Inner:
+        """The inner face, with the models behind it."""
+        self._router = router
+        models = ModelFace(self._model, router, self._parts.tracer, self.turns)
+        return Inner(self.turns, self.dispatch, models, self._parts.tracer)
+
+    async def start(self) -> None:
+        """Start the tools, settle what an earlier gateway left. Raises BedplateError with all that cannot work."""
+        results = await asyncio.gather(*(t.start() for t in self._toolsets.values()), return_exceptions=True)
+        problems = [p for r in results if isinstance(r, BedplateError) for p in r.problems]
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, BedplateError):
+                raise result
+        if problems:
+            raise BedplateError(*problems)
+        await self.dispatch.refresh()
+        self._expire()
+        self.turns.recover()
+        self._expiry = asyncio.create_task(self._expire_hourly())
+
+    async def _expire_hourly(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRE_EVERY)
+            self._expire()
+
+    def _expire(self) -> None:
+        try:
+            gone = self._parts.store.expire()
+        except BedplateError as error:
+            log.error("retention was not applied: %s", error)
+            return
+        if gone.sessions or gone.facts:
+            log.info("retention: %d sessions and %d facts erased", gone.sessions, gone.facts)
+
+    async def stop(self) -> None:
+        """Let running turns finish, then close tools, models, traces and store."""
+        await self.turns.drain(DRAIN)
+        if self._expiry is not None:
+            self._expiry.cancel()
+
+    async def close(self) -> None:
+        """Close tools, models, traces and store, in this order."""
+        closing = [t.close() for t in self._toolsets.values()]
+        if self._router is not None:
+            closing.append(self._router.aclose())
+        for result in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(result, BaseException):
+                log.error("something did not close", exc_info=result)
+        await asyncio.to_thread(self._parts.tracer.close)
+        self._parts.store.close()
+
+
+def _with_memory(blueprint: Blueprint, parts: Parts) -> dict[str, Toolset]:
+    toolsets = dict(parts.toolsets)
+    if blueprint.memory.long_term is not None:
+        toolsets[MEMORY] = MemoryToolset(blueprint.name, blueprint.memory.long_term, parts.store)
+    return toolsets
+
+
+def tracer_for(config: GatewayConfig) -> GatewayTracer:
+    """The tracer of a stage. Secrets of the stage never pass it, whatever `tracing.content` says."""
+    from bedplate.blueprint.model import secrets_of
+
+    blueprint, digests = config.blueprint, config.blueprint.digests
+    token = config.read_secret(SINK_TOKEN)
+    resource = TraceResource(
+        blueprint.name, blueprint.stage, digests.build, digests.behaviour, blueprint.owner, __version__
+    )
+    known = [config.read_secret(name) for name in secrets_of(blueprint) if config.stage.secret(name).exists()]
+    secrets = (token, config.read_secret(API_KEY), *known)
+    tracing = blueprint.tracing
+    return GatewayTracer(
+        resource, config.sink, token, sample_ratio=tracing.sample_ratio, content=tracing.content,
+        redactor=Redactor(content=tracing.content, secrets=secrets),
+    )  # fmt: skip
+
+
+def build(config: GatewayConfig) -> tuple[Gateway, Inner]:
+    """A gateway from real parts, not started. Raises BedplateError where one cannot be had."""
+    from bedplate.runtime.models import ModelRouter
+    from bedplate.runtime.tools.build import build_toolsets
+
+    toolsets = build_toolsets(
+        config.blueprint, stage=config.stage, read_secret=config.read_secret, sandbox=config.sandbox
+    )
+    parts = Parts(Store.open(config.stage.memory), tracer_for(config), toolsets)
+    gateway = Gateway(config.blueprint, parts, config.read_secret(API_KEY))
+    router = ModelRouter(
+        config.blueprint.model,
+        read_secret=lambda name: config.stage.secret(name).read_text("utf-8"),  # the router has an error of its own
+        search_tools=gateway.dispatch.search_tools,
+        local_url=config.local_model,
+    )
+    return gateway, gateway.with_router(router)

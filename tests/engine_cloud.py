@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+
 from bedplate.engine import (
     Checked,
     CheckFailure,
@@ -236,4 +238,17 @@ def ops(outcome: Outcome) -> list[str]:
     return [f"{s.op} {s.name}" for s in outcome.steps if s.type != "pulumi:pulumi:Stack"]
 
 
-__all__ = ["TYPES", "UNKNOWN", "Bench", "Cloud", "Exclusive", "Thing", "build", "ops"]
+def bench_in(tmp_path: Path, *, secrets: bool = False) -> Bench:
+    """A bench on a stack below `tmp_path`."""
+    return Bench(tmp_path / "dev", secrets=secrets)
+
+
+def refused(call: Callable[[], object], code: str) -> Any:
+    """The first problem of the error that `call` raises."""
+    with pytest.raises(BedplateError) as caught:
+        call()
+    assert caught.value.problems[0].code == code
+    return caught.value.problems[0]
+
+
+__all__ = ["TYPES", "UNKNOWN", "Bench", "Cloud", "Exclusive", "Thing", "bench_in", "build", "ops", "refused"]

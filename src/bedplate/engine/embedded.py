@@ -17,7 +17,6 @@ from bedplate.engine.goals import StackId
 from bedplate.engine.lock import held
 from bedplate.engine.operations import Operations, same_step
 from bedplate.engine.pending import resolve
-from bedplate.engine.program import run
 from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE
 from bedplate.engine.storage import Ledger, Storage, load
 from bedplate.engine.values import masked
@@ -98,6 +97,9 @@ class EmbeddedEngine:
         return Storage(stack.folder, self._version, self._clock, self._environment)
 
     def _run(self, stack: StackRef, program: Program, config: Mapping[str, str], operations: Operations) -> Outcome:
+        # Loads asyncio and, later, Pulumi: not needed by what only reads a state.
+        from bedplate.engine.program import run
+
         deployment = Deployment(StackId(stack.project, stack.name), self._registry, operations)
         run(program, deployment, config, preview=operations.preview, on_event=operations.emit)
         deployment.finish()

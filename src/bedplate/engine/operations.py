@@ -18,7 +18,6 @@ from bedplate.engine.ordering import in_waves
 from bedplate.engine.provider import UNKNOWN, Diff, Resource
 from bedplate.engine.state import (
     Begin,
-    Change,
     Drop,
     Mark,
     PendingOperation,
@@ -76,9 +75,11 @@ class Operations:
         self, resource: Resource, new: ResourceState, op: str = "create", diff: Diff = _NO_DIFF
     ) -> ResourceState:
         """Make a resource."""
-        return self._create(resource, new, _step(op, new, diff), ())
+        return self._create(resource, new, _step(op, new, diff), None)
 
-    def _create(self, resource: Resource, new: ResourceState, step: Step, also: tuple[Change, ...]) -> ResourceState:
+    def _create(
+        self, resource: Resource, new: ResourceState, step: Step, replaced: ResourceState | None
+    ) -> ResourceState:
         with self._step(step):
             if self.preview:
                 outputs, new_id = resource.preview_outputs(plain(new.inputs), None), ""
@@ -86,7 +87,9 @@ class Operations:
                 made = self._attempt("creating", new, lambda: resource.create(plain(new.inputs)))
                 outputs, new_id = made.outputs, made.id
             state = self.stamp(replace(new, id=new_id, outputs=self._outputs(resource, new, outputs)))
-            self.ledger.record(*also, Put(state), Settle(new.urn))
+            # A type that gave the new one the old one's id has replaced it already: deleting the old would delete both.
+            marks = [Mark(new.urn)] if replaced and replaced.id != new_id else []
+            self.ledger.record(*marks, Put(state), Settle(new.urn))
         return state
 
     def update(self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff) -> ResourceState:
@@ -107,9 +110,8 @@ class Operations:
             raise _protected(old, "replaced")
         if diff.delete_before_replace:
             self.delete(resource, old, "delete-replaced")
-            state = self._create(resource, new, _step("create-replacement", new, diff, old), ())
-        else:
-            state = self._create(resource, new, _step("create-replacement", new, diff, old), (Mark(old.urn),))
+        left = None if diff.delete_before_replace else old
+        state = self._create(resource, new, _step("create-replacement", new, diff, old), left)
         self.emit(Event("done", _step("replace", new, diff, old)))
         return state
 

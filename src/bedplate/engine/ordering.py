@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from bedplate.engine.faults import problems_of
 from bedplate.engine.state import ResourceState
@@ -32,6 +31,8 @@ def waves(resources: Sequence[ResourceState]) -> Iterator[list[ResourceState]]:
 
 def in_waves(resources: Sequence[ResourceState], call: Callable[[ResourceState], None]) -> None:
     """Call for each resource, dependents first. Raises BedplateError with every failure of the first wave with one."""
+    from concurrent.futures import ThreadPoolExecutor
+
     for wave in waves(resources):
         with ThreadPoolExecutor(min(PARALLEL, len(wave)), thread_name_prefix="bedplate-delete") as pool:
             futures = [(resource, pool.submit(call, resource)) for resource in wave]

@@ -246,9 +246,9 @@ def test_sigterm_ends_everything(client: SupervisorClient) -> None:
 
 def test_children_left_behind_are_ended(client: SupervisorClient) -> None:
     """What a process started in its group ends with it."""
-    client.apply(ProcessSpec("parent", ("/bin/sh", "-c", "sleep 60 & echo $!; wait")))
+    pid = client.apply(ProcessSpec("parent", ("/bin/sh", "-c", "sleep 60 & echo $!; wait")))["pid"]
     child = int(wait(lambda: client.paths.log("parent").read_text().strip()))
-    client.remove("parent")
+    os.kill(pid, signal.SIGKILL)
     wait(lambda: not running(child))
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +23,7 @@ from bedplate.manifest.schema import json_schema, model_schema
 from bedplate.manifest.words import suggest
 from bedplate.manifest.yamltree import read
 from bedplate.problems import BedplateError, Problem
-
-ROOT = Path(__file__).parent.parent
-CASES = Path(__file__).parent / "cases" / "manifest"
-EXAMPLE = ROOT / "agent.yaml.example"
+from manifest_support import CASES, EXAMPLE, ROOT, example_project, schema_fields, written_fields
 
 SMALL = """\
 apiVersion: bedplate.dev/v1
@@ -59,26 +54,6 @@ def found_in(text: str) -> tuple[Problem, ...]:
     return ()
 
 
-def example_project(folder: Path) -> Path:
-    """The example manifest with the files that it names."""
-    files = {
-        "prompts/system.md": "You answer.",
-        "docs/guide/start.md": "# Start",
-        "docs/index.html": "<h1>Home</h1>",
-        "docs/drafts/new.md": "# Draft",
-        "tariffs/2026.md": "# Tariffs",
-        "tools/quote.py": "def price(amount: int) -> int:\n    return amount\n",
-        "mcp_servers/tickets.py": "",
-        "openapi/orders.yaml": "openapi: 3.1.0\ninfo: {title: Orders, version: '1'}\npaths: {}\n",
-        "evals/faq.yaml": "cases: []\n",
-    }
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    shutil.copy(EXAMPLE, folder / "agent.yaml")
-    return folder / "agent.yaml"
-
-
 def test_the_smallest_manifest_loads() -> None:
     """Six lines are a manifest, with one local stage and the documented defaults."""
     loaded = parsed(SMALL)
@@ -91,8 +66,7 @@ def test_the_example_is_valid_and_complete(tmp_path: Path) -> None:
     """agent.yaml.example resolves for all its stages, and writes every field of the schema at least once."""
     loaded = load(example_project(tmp_path))
     assert [b.stage for b in resolve_all(loaded)] == ["prototype", "staging"]
-    written = set(_written_fields(loaded.document))
-    assert set(_schema_fields()) - written == set()
+    assert schema_fields() - {field for field, _, _ in written_fields(loaded.document)} == set()
 
 
 def test_the_example_fits_the_published_schema() -> None:
@@ -107,44 +81,6 @@ def test_the_example_says_something_about_every_section() -> None:
     for index, line in enumerate(lines):
         if line[:1].isalpha() and not line.startswith(("kind:", "metadata:", "memory:", "evals:", "expose:")):
             assert lines[index - 1].startswith("#"), line
-
-
-def _schema_fields() -> Iterator[str]:
-    """Every field as `Definition.key`, but those of overlays, which are the sections again."""
-    schema = model_schema()
-    for name, definition in {"Manifest": schema, **schema["$defs"]}.items():
-        for key in definition.get("properties", {}):
-            if name != "Stage" or key in {"target", "from"}:
-                yield f"{name}.{key}"
-
-
-def _written_fields(document: Any) -> Iterator[str]:
-    schema = model_schema()
-
-    def walk(node: dict[str, Any], value: Any) -> Iterator[str]:
-        for definition in _definitions(schema, node):
-            if isinstance(value, dict) and set(value) <= set(definition.get("properties", {})):
-                for key, inner in value.items():
-                    yield f"{definition['title']}.{key}"
-                    yield from walk(definition["properties"][key], inner)
-            elif isinstance(value, dict) and isinstance(definition.get("additionalProperties"), dict):
-                for inner in value.values():
-                    yield from walk(definition["additionalProperties"], inner)
-            elif isinstance(value, list) and "items" in definition:
-                for inner in value:
-                    yield from walk(definition["items"], inner)
-
-    yield from walk(schema, document)
-
-
-def _definitions(schema: dict[str, Any], node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if "$ref" in node:
-        yield from _definitions(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[1]])
-    for keyword in ("anyOf", "oneOf"):
-        for inner in node.get(keyword, ()):
-            yield from _definitions(schema, inner)
-    if not {"$ref", "anyOf", "oneOf"} & set(node):
-        yield node
 
 
 def test_the_published_schema_is_current() -> None:

@@ -1,0 +1,480 @@
+"""Resolving: every field has a place, grants and lines, files, overlays that narrow, digests."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bedplate.access import Request, decide
+from bedplate.blueprint.digest import canonical, digest_of
+from bedplate.blueprint.files import ProjectFiles
+from bedplate.blueprint.model import Blueprint, Digests, from_json, secrets_of, to_json
+from bedplate.blueprint.resolve import resolve, resolve_all, stages
+from bedplate.manifest import load
+from bedplate.problems import BedplateError
+from manifest_support import (
+    CASES,
+    EXAMPLE_FILES,
+    Path_,
+    blueprint_of,
+    example_project,
+    schema_fields,
+    write_files,
+    written_fields,
+)
+
+ONE_MEANING = {
+    # One value only today, or two that mean the same on the local target; a change is refused or changes nothing.
+    *("Manifest.apiVersion", "Manifest.kind", "FilesData.type", "Auth.type", "Stage.target"),
+    *("SearchTool.type", "PythonTool.type", "McpTool.type", "HttpTool.type"),
+    *("Sessions.store", "Sessions.per", "LongTerm.store", "LongTerm.per", "Tracing.sink"),
+}
+URL = "https://orders.example.com/other"
+OTHER: dict[str, Any] = {
+    "Metadata.name": "other",
+    "Manifest.intent": "script",
+    "Manifest.model": "bedplate:extractive",
+    "Model.id": "other:model",
+    "Model.fallback": [],
+    "Model.baseUrl": "https://other.example.com/v1",
+    "Settings.temperature": 1,
+    "Settings.topP": 0.5,
+    "FileName.file": ["prompts/other.md", "openapi/other.yaml"],
+    "FilesData.name": "renamed",
+    "FilesData.path": "other",
+    "FilesData.include": ["*.md"],
+    "FilesData.exclude": ["guide/*"],
+    "SearchTool.use": "tariffs",
+    "DataUse.use": "docs",
+    "ReadScope.read": "other*",
+    "CallScope.call": "other*",
+    **{f"HttpScope.{verb}": URL for verb in ("get", "post", "put", "patch", "delete", "head", "options")},
+    "PythonTool.entrypoint": "tools.quote:other",
+    "McpTool.command": ["other"],
+    "McpTool.url": "https://other.example.com/mcp",
+    "McpTool.env": {"OTHER": {"secret": "other"}},
+    "HttpTool.baseUrl": "https://other.example.com",
+    "Never.call": "*.other",
+    "LongTerm.write": "tool",
+    "LongTerm.redact": [],
+    "Eval.dataset": "evals/other.yaml",
+    "Gate.metric": ["exact", "latencyP50", "tokens"],
+    "Gate.min": 0.5,
+    "Gate.max": [0, 1],
+    "Tracing.sampleRatio": 0.5,
+    "Tracing.content": "none",
+    "Expose.protocols": ["mcp"],
+}
+OTHER_FILES = {
+    "prompts/other.md": "You decline.",
+    "openapi/other.yaml": EXAMPLE_FILES["openapi/orders.yaml"],
+    "other/guide/x.md": "# Other",
+    "tools/quote.py": EXAMPLE_FILES["tools/quote.py"] + "\n\ndef other() -> None:\n    pass\n",
+    "evals/other.yaml": "cases: []\n",
+}
+
+
+def alternatives(field: str, value: Any) -> list[Any]:
+    """Other values that the field could have."""
+    if field in OTHER:
+        other = OTHER[field]
+        return other if isinstance(other, list) and field in {"FileName.file", "Gate.metric", "Gate.max"} else [other]
+    match value:
+        case int() | float():
+            return [value + 1]
+        case str() if value[0].isdigit():
+            number = "".join(ch for ch in value if ch.isdigit())
+            return [f"{int(number) + 1}{value[len(number) :]}"]
+        case str():
+            return [f"{value}2"]
+        case _:
+            return [value[:-1]] if isinstance(value, list) else []
+
+
+def changed(document: Any, path: Path_, value: Any) -> Any:
+    """The document with another value at a path; what used a renamed thing uses it still."""
+    result = copy.deepcopy(document)
+    parent = result
+    for part in path[:-1]:
+        parent = parent[part]
+    old, parent[path[-1]] = parent[path[-1]], value
+    if path[0] == "data" and path[-1] == "name":
+        for tool in result["tools"]:
+            for user in (tool, *tool.get("data", ())):
+                if user.get("use") == old:
+                    user["use"] = value
+    return result
+
+
+def facts(blueprint: Blueprint) -> Blueprint:
+    """The blueprint without digests and lines, which every change of the text changes."""
+    text = json.dumps(to_json(replace(blueprint, digests=Digests("", ""), lines={})))
+    return from_json(json.loads(text))
+
+
+def search_tool(name: str, use: str) -> dict[str, Any]:
+    return {"name": name, "type": "search", "use": use, "scopes": [{"read": "*"}]}
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> tuple[Path, Any]:
+    """The example's project with files for every change, and its document without overlays."""
+    example_project(tmp_path)
+    write_files(tmp_path, OTHER_FILES)
+    document = yaml.safe_load((tmp_path / "agent.yaml").read_text())
+    document["tools"] += [search_tool("more-docs", "docs"), search_tool("more-tariffs", "tariffs")]
+    document["stages"] = {"prototype": {"target": "local"}, "staging": {"target": "local", "from": "prototype"}}
+    return tmp_path, document
+
+
+def test_every_field_that_validates_has_a_place(example: tuple[Path, Any]) -> None:
+    """For each field of the schema, some other value of it changes the blueprint (beyond digests and lines)."""
+    folder, document = example
+    base = facts(blueprint_of(folder, document, "staging"))
+    placed: set[str] = set()
+    for field, path, value in written_fields(document):
+        for other in [] if field in placed or field in ONE_MEANING else alternatives(field, value):
+            try:
+                if facts(blueprint_of(folder, changed(document, path, other), "staging")) != base:
+                    placed.add(field)
+            except BedplateError:
+                continue
+    sections = {field for field in schema_fields() if field.startswith("Manifest.")}
+    lists = {"SearchTool.scopes", "PythonTool.scopes", "McpTool.scopes", "HttpTool.scopes", "DataUse.scopes"}
+    parts = {"PythonTool.data", "McpTool.credentials", "HttpTool.openapi", "Model.settings", "HttpTool.credentials"}
+    wholes = {"Model.credentials", "Memory.sessions", "Memory.longTerm", "Expose.auth", "Eval.gates", "Stage.from"}
+    assert schema_fields() - placed - ONE_MEANING - sections - lists - parts - wholes == set()
+
+
+def test_where_a_stage_comes_from_is_known(example: tuple[Path, Any]) -> None:
+    """`from` stands in the blueprint, and a first stage has none."""
+    folder, document = example
+    assert blueprint_of(folder, document, "staging").promoted_from == "prototype"
+    assert blueprint_of(folder, document).promoted_from is None
+
+
+def test_a_blueprint_survives_json(example: tuple[Path, Any]) -> None:
+    """A blueprint written as JSON and read back is the same."""
+    blueprint = blueprint_of(*example)
+    assert from_json(json.loads(json.dumps(to_json(blueprint)))) == blueprint
+
+
+def test_stages_are_in_order_and_the_first_is_the_default(tmp_path: Path) -> None:
+    """Stages come in the order written; without a name the first is resolved; another name is refused with a hint."""
+    loaded = load(example_project(tmp_path))
+    assert stages(loaded) == ("prototype", "staging")
+    assert resolve(loaded).stage == "prototype"
+    with pytest.raises(BedplateError) as caught:
+        resolve(loaded, "stagin")
+    assert caught.value.problems[0].code == "BP115"
+    assert "`staging`" in caught.value.problems[0].fix
+
+
+def test_grants_say_where_they_stand(tmp_path: Path) -> None:
+    """Each grant names tool, verb, pattern and its line; data of python tools is `source/path`; memory has its own."""
+    blueprint = resolve(load(example_project(tmp_path)), "staging")
+    text = (tmp_path / "agent.yaml").read_text().splitlines()
+    grants = {(g.tool, g.verb, g.pattern): g for g in blueprint.scopes.grants}
+    narrowed = grants[("docs", "read", "guide/*")]
+    assert '{name: docs, scopes: [{read: "guide/*"}]}' in text[int(narrowed.where.split(":")[1]) - 1]
+    assert ("docs", "read", "*.html") not in grants
+    assert ("quote", "read", "tariffs/*") in grants
+    assert grants[("orders", "get", "https://orders.example.com/v1/orders/*")].id == "look-up"
+    assert {g.id for g in blueprint.scopes.grants if g.tool == "memory"} == {"memory.read", "memory.write"}
+    assert "longTerm" in text[int(grants[("memory", "read", "*")].where.split(":")[1]) - 1]
+    assert blueprint.lines["limits.cost"] > blueprint.lines["sandbox.memory"]
+    assert blueprint.lines["tools.docs.scopes"] == int(narrowed.where.split(":")[1])
+
+
+def test_resolved_scopes_decide(tmp_path: Path) -> None:
+    """The decider answers by the resolved scopes: what the manifest grants, and nothing that `never` forbids."""
+    scopes = resolve(load(example_project(tmp_path))).scopes
+    assert decide(scopes, Request("docs", "open", "read", "guide/start.md")).allowed
+    assert not decide(scopes, Request("docs", "open", "read", "internal/x.md")).allowed
+    assert decide(scopes, Request("tickets", "get_open", "call", "get_open")).allowed
+    assert not decide(scopes, Request("tickets", "get_deleted", "call", "get_deleted")).allowed
+    assert not decide(scopes, Request("tickets", "close", "call", "close")).allowed
+    assert decide(scopes, Request("orders", "note", "post", "https://orders.example.com/v1/orders/7/notes")).allowed
+    assert not decide(scopes, Request("orders", "note", "post", "https://orders.example.com/v1/orders/7")).allowed
+
+
+def test_urls_of_scopes_are_normalised(tmp_path: Path) -> None:
+    """A URL pattern is kept in the form in which requests are matched."""
+    write_files(tmp_path, {"o.yaml": EXAMPLE_FILES["openapi/orders.yaml"]})
+    document = small(tools=[http("https://Orders.Example.com:443"), http("https://a.example/ä/*", name="b")])
+    patterns = [grant.pattern for grant in blueprint_of(tmp_path, document).scopes.grants]
+    assert patterns == ["https://orders.example.com/", "https://a.example/%C3%A4/*"]
+
+
+def http(url: str, name: str = "a") -> dict[str, Any]:
+    return {"name": name, "type": "http", "openapi": {"file": "o.yaml"}, "scopes": [{"get": url}]}
+
+
+def small(**sections: Any) -> dict[str, Any]:
+    """The smallest document, with more sections."""
+    return {
+        "apiVersion": "bedplate.dev/v1",
+        "kind": "Agent",
+        "metadata": {"name": "small"},
+        "intent": "script",
+        "model": "bedplate:extractive",
+        "instructions": "Answer.",
+        **sections,
+    }
+
+
+def searching(**data: Any) -> dict[str, Any]:
+    """A document with one data source and a search tool over it."""
+    source = {"name": "docs", "type": "files", "path": "docs", **data}
+    return small(data=[source], tools=[search_tool("docs", "docs")])
+
+
+def test_secrets_are_known_by_name(tmp_path: Path) -> None:
+    """Every secret that the manifest names is found, with the variable that holds it."""
+    found = secrets_of(resolve(load(example_project(tmp_path)), "staging"))
+    assert set(found) >= {"anthropic-api-key", "tickets-token", "calendar-token", "orders-key"}
+    assert found["orders-key"].variable == "ORDERS_KEY"
+
+
+def test_documents_are_chosen_by_globs(tmp_path: Path) -> None:
+    """Documents by default, else what `include` says without `exclude`; hidden files and folders never count."""
+    names = ["a.md", "b.rst", "c.py", "d/e.html", "d/f.txt", ".hidden.md", ".git/g.md", "node_modules/h.md"]
+    write_files(tmp_path, {f"docs/{name}": name for name in names})
+
+    def paths(**data: Any) -> list[str]:
+        return [file.path for file in blueprint_of(tmp_path, searching(**data)).data[0].files]
+
+    assert paths() == ["docs/a.md", "docs/b.rst", "docs/d/e.html", "docs/d/f.txt"]
+    assert paths(include=["d/*", "*.py"]) == ["docs/c.py", "docs/d/e.html", "docs/d/f.txt"]
+    assert paths(exclude=["*.html"]) == ["docs/a.md", "docs/b.rst", "docs/d/f.txt"]
+    assert paths(path="docs/c.py") == ["docs/c.py"]
+    assert blueprint_of(tmp_path, searching(path="docs/a.md")).data[0].root == str(tmp_path / "docs")
+
+
+@pytest.mark.parametrize("link", ["docs/out.md", "docs/out", "docs"], ids=["file", "folder", "the-source-itself"])
+def test_links_out_of_the_project_are_refused(tmp_path: Path, link: str) -> None:
+    """A link that leaves the project is refused, be it a file, a folder, or the data's path itself."""
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    write_files(tmp_path, {"outside/secret.md": "x"})
+    if link != "docs":
+        write_files(project, {"docs/a.md": "a"})
+    project.mkdir(exist_ok=True)
+    (project / link).symlink_to(outside / "secret.md" if link.endswith(".md") else outside)
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(project, searching())
+    assert [problem.code for problem in caught.value.problems] == ["BP105"]
+
+
+def test_links_within_the_project_are_read(tmp_path: Path) -> None:
+    """A link to a file of the project counts with the content it points to; a link in a circle is refused."""
+    write_files(tmp_path, {"docs/a.md": "a"})
+    (tmp_path / "docs" / "b.md").symlink_to(tmp_path / "docs" / "a.md")
+    first, second = blueprint_of(tmp_path, searching()).data[0].files
+    assert first.sha256 == second.sha256
+    (tmp_path / "docs" / "loop").symlink_to(tmp_path / "docs")
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, searching())
+    assert caught.value.problems[0].code == "BP105"
+
+
+def test_a_project_reached_by_a_link_is_the_same(tmp_path: Path) -> None:
+    """A project resolves through a link to its folder as well, with the same digests."""
+    write_files(tmp_path / "real", {"docs/a.md": "a"})
+    direct = blueprint_of(tmp_path / "real", searching())
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert resolve(load(tmp_path / "link" / "agent.yaml")).digests == direct.digests
+
+
+def test_an_entrypoint_is_never_imported(tmp_path: Path) -> None:
+    """Resolving parses the tool's file, which would raise if it were imported."""
+    shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
+    tool = {"name": "c", "type": "python", "entrypoint": "tools.calc:other", "scopes": [{"call": "*"}]}
+    blueprint = blueprint_of(tmp_path, small(tools=[tool]))
+    assert [file.path for file in blueprint.code] == ["tools/calc.py"]
+
+
+NARROWER = {
+    "a narrower pattern": {"tools": [{"name": "docs", "scopes": [{"read": "guide/*"}]}]},
+    "the same, split": {"tools": [{"name": "docs", "scopes": [{"read": ["a*", "b*", "*"]}]}]},
+    "one more never": {"never": [{"call": "*.open"}, {"call": "docs.search"}]},
+    "a wider never": {"never": [{"call": "*"}]},
+    "fewer documents": {"data": [{"name": "docs", "exclude": ["guide/*"]}]},
+    "no long-term memory": {"memory": {"longTerm": None}},
+    "another description": {"tools": [{"name": "docs", "description": "Search."}]},
+    "another model and limits": {"model": "openai:gpt-5-mini", "limits": {"tokens": 10}},
+}
+
+
+@pytest.mark.parametrize("overlay", NARROWER.values(), ids=NARROWER)
+def test_an_overlay_may_narrow(tmp_path: Path, overlay: dict[str, Any]) -> None:
+    """What takes nothing beyond the base is accepted."""
+    shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
+    document = searching()
+    document["never"] = [{"call": "*.open"}]
+    document["memory"] = {"longTerm": {"retention": "1d"}}
+    document["stages"] = {"a": {"target": "local", **overlay}}
+    assert blueprint_of(tmp_path, document).stage == "a"
+
+
+globs = st.text("ab*", min_size=1, max_size=4).filter(lambda text: "**" not in text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(globs, min_size=1, max_size=3, unique=True), st.lists(globs, min_size=1, max_size=3, unique=True))
+def test_an_accepted_overlay_allows_nothing_new(
+    tmp_path_factory: pytest.TempPathFactory, base: list[str], overlay: list[str]
+) -> None:
+    """Whenever an overlay is accepted, no request is allowed in the stage that the base denies."""
+    folder = tmp_path_factory.mktemp("project")
+    tool = {"name": "t", "type": "mcp", "command": ["x"], "scopes": [{"call": base}]}
+    document = small(tools=[tool], stages={"a": {"target": "local"}})
+    before = blueprint_of(folder, document).scopes
+    document["stages"] = {"a": {"target": "local", "tools": [{"name": "t", "scopes": [{"call": overlay}]}]}}
+    try:
+        after = blueprint_of(folder, document).scopes
+    except BedplateError as error:
+        assert {problem.code for problem in error.problems} == {"BP113"}  # noqa: PT017 (both outcomes are right)
+        return
+    for text in ("", "a", "b", "c", "ab", "ba", "aab", "abc", "cab", "bcb", "aca"):
+        request = Request("t", text, "call", text)
+        assert decide(after, request).effect <= decide(before, request).effect
+
+
+def digests(folder: Path, document: Any) -> Digests:
+    return blueprint_of(folder, document).digests
+
+
+CHANGES: dict[str, tuple[dict[str, Any], bool]] = {
+    "instructions": ({"instructions": "Answer briefly."}, True),
+    "model": ({"model": "openai:gpt-5-mini"}, True),
+    "settings": ({"model": {"id": "bedplate:extractive", "settings": {"temperature": 1}}}, True),
+    "scope": ({"tools": [{"name": "docs", "type": "search", "use": "docs", "scopes": [{"read": "guide/*"}]}]}, True),
+    "tool": ({"tools": [{"name": "find", "type": "search", "use": "docs", "scopes": [{"read": "*"}]}]}, True),
+    "never": ({"never": [{"call": "*.open"}]}, True),
+    "memory": ({"memory": {"sessions": {"retention": "1d"}}}, True),
+    "limits": ({"limits": {"tokens": 5}}, True),
+    "port": ({"expose": {"port": 9000}}, False),
+    "retention of traces": ({"tracing": {"retention": "1d"}}, False),
+    "sandbox": ({"sandbox": {"memory": "256Mi"}}, False),
+    "evals": ({"evals": [{"name": "faq", "dataset": "evals/faq.yaml"}]}, False),
+    "owner": ({"metadata": {"name": "small", "owner": "me"}}, False),
+    "credentials": ({"model": {"id": "bedplate:extractive", "credentials": {"secret": "x"}}}, False),
+}
+
+
+@pytest.mark.parametrize(("sections", "behaviour"), CHANGES.values(), ids=CHANGES)
+def test_what_moves_the_digests(tmp_path: Path, sections: dict[str, Any], behaviour: bool) -> None:
+    """Every change of the manifest moves the build digest; only what shapes answers moves the behaviour digest."""
+    shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
+    before, after = digests(tmp_path, searching()), digests(tmp_path, {**searching(), **sections})
+    assert before.build != after.build
+    assert (before.behaviour != after.behaviour) == behaviour
+
+
+FILE_CHANGES = {
+    "docs/index.md": (True, True),
+    "prompts/system.md": (True, True),
+    "tools/calc.py": (True, True),
+    "openapi.yaml": (True, True),
+    "server.js": (True, True),
+    "evals/faq.yaml": (True, False),
+    "bedplate.lock": (True, False),
+    "README.md": (False, False),
+}
+
+
+@pytest.mark.parametrize(("path", "moves"), FILE_CHANGES.items(), ids=FILE_CHANGES)
+def test_which_files_move_the_digests(tmp_path: Path, path: str, moves: tuple[bool, bool]) -> None:
+    """A changed byte in a file that the manifest names moves the digests it belongs to, another file moves none."""
+    shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
+    write_files(tmp_path, {"server.js": "1", "bedplate.lock": "{}", "README.md": "x"})
+    document = searching()
+    document["instructions"] = {"file": "prompts/system.md"}
+    document["evals"] = [{"name": "faq", "dataset": "evals/faq.yaml"}]
+    document["tools"] += [
+        {"name": "calc", "type": "python", "entrypoint": "tools.calc:add", "scopes": [{"call": "*"}]},
+        {"name": "js", "type": "mcp", "command": ["node", "server.js"], "scopes": [{"call": "*"}]},
+        {"name": "api", "type": "http", "openapi": {"file": "openapi.yaml"}, "scopes": [{"get": "https://a.example/"}]},
+    ]
+    before = digests(tmp_path, document)
+    with (tmp_path / path).open("a") as file:
+        file.write("\n# changed\n")
+    after = digests(tmp_path, document)
+    assert (before.build != after.build, before.behaviour != after.behaviour) == moves
+
+
+def test_digests_are_the_same_everywhere(tmp_path: Path) -> None:
+    """Folder, times, order of keys, comments and other files change no digest; all stages share the build digest."""
+    first, second = tmp_path / "a", tmp_path / "b" / "deeper"
+    document = {**searching(), "stages": {"x": {"target": "local"}, "y": {"target": "local", "limits": {"tokens": 9}}}}
+    for folder in (first, second):
+        shutil.copytree(CASES / "project", folder)
+    before = digests(first, document)
+    os.utime(second / "docs" / "index.md", (0, 0))
+    turned = "# a comment\n" + yaml.safe_dump(dict(reversed(document.items())), sort_keys=False)
+    assert blueprint_of(second, turned).digests == before
+    x, y = resolve_all(load(second / "agent.yaml"))
+    assert x.digests.build == y.digests.build
+    assert x.digests.behaviour != y.digests.behaviour
+
+
+def test_a_stages_own_files_are_in_the_build(tmp_path: Path) -> None:
+    """A file that only an overlay names moves the build digest of every stage."""
+    shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
+    write_files(tmp_path, {"prompts/other.md": "Other."})
+    document = small(
+        stages={"x": {"target": "local"}, "y": {"target": "local", "instructions": {"file": "prompts/other.md"}}}
+    )
+    before = digests(tmp_path, document)
+    write_files(tmp_path, {"prompts/other.md": "Another."})
+    after = digests(tmp_path, document)
+    assert before.build != after.build
+    assert before.behaviour == after.behaviour
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(values)
+def test_canonical_json_is_json(value: Any) -> None:
+    """Canonical JSON reads back as an equal value, and its own canonical form is itself."""
+    text = canonical(value)
+    assert json.loads(text) == value
+    assert canonical(json.loads(text)) == text
+
+
+@given(values, values)
+def test_different_values_have_different_digests(one: Any, other: Any) -> None:
+    """Two values have the same digest only if they are the same JSON."""
+    same = canonical(one) == canonical(other)
+    assert (digest_of(one) == digest_of(other)) == same
+
+
+def test_many_files_are_read_once(tmp_path: Path) -> None:
+    """Two thousand documents are found and hashed, each once for all stages."""
+    write_files(tmp_path, {f"docs/{i % 50}/{i}.md": str(i) for i in range(2000)})
+    document = {**searching(), "stages": {"x": {"target": "local"}, "y": {"target": "local", "limits": {"tokens": 9}}}}
+    first = blueprint_of(tmp_path, document)
+    assert len(first.data[0].files) == 2000
+    files = ProjectFiles(tmp_path)
+    one = files.one("docs/0/0.md")
+    (tmp_path / "docs/0/0.md").write_text("changed")
+    assert files.one("docs/0/0.md") is one

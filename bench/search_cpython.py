@@ -79,9 +79,12 @@ def without_headings(root: Path, copy: Path) -> Path:
 
 def measure(root: Path, asked: list[tuple[str, str]], index: Path, misses: bool) -> dict[str, object]:
     """Build, ask everything, count."""
+    started_cpu = time.process_time()
     files = [File(f.relative_to(root).as_posix()) for f in sorted(root.rglob("*.html"))]
     stats = build_index(root, files, index)
+    index_cpu = time.process_time() - started_cpu
     search = SearchIndex(index)
+    asking_cpu = time.process_time()
     first = three = 0
     confidences, times, missed = [], [], []
     for question, page in asked:
@@ -94,17 +97,20 @@ def measure(root: Path, asked: list[tuple[str, str]], index: Path, misses: bool)
         confidences.append(hits[0].confidence if hits else 0.0)
         if pages[:1] != [page]:
             missed.append([question, page, [f"{h.path}#{h.anchor}" for h in hits[:3]]])
+    asking_cpu = time.process_time() - asking_cpu
     outside = {q: (h[0].confidence if (h := search.search(q, 1, lambda _: True)) else 0.0) for q in OUTSIDE}
     report: dict[str, object] = {
         "documents": stats.documents,
         "passages": stats.passages,
         "indexSeconds": round(stats.seconds, 2),
+        "indexCpuSeconds": round(index_cpu, 2),
         "indexBytes": index.stat().st_size,
         "questions": len(asked),
         "firstShare": round(first / len(asked), 3),
         "firstThreeShare": round(three / len(asked), 3),
         "medianMs": round(statistics.median(times), 2),
         "p95Ms": round(statistics.quantiles(times, n=20)[-1], 2),
+        "meanCpuMs": round(asking_cpu / len(asked) * 1000, 2),
         "confidentShare": round(sum(c >= CONFIDENT for c in confidences) / len(asked), 3),
         "outsideQuestions": len(OUTSIDE),
         "outsideConfident": [f"{q} ({c})" for q, c in outside.items() if c >= CONFIDENT],

@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--content", choices=("none", "redacted", "full"), default="redacted")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(given.spans, given.batch, given.content, Path(folder)), indent=2))  # noqa: T201
+        print(json.dumps(measure(given.spans, given.batch, given.content, Path(folder)), indent=2))
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ def chat(
 
 
 async def _chat(running: RunningStage, user: str, session: str | None, as_json: bool) -> int:
-    from bedplate.problems import BedplateError
     from bedplate.cli.output import fail
+    from bedplate.problems import BedplateError
 
     if sys.stdin.isatty():
         say(f"{running.target.label} at {running.url}. An empty line ends the conversation.")

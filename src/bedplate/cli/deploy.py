@@ -103,5 +103,3 @@ def destroy(
 
 def _stage_flag(stage: str | None) -> str:
     return f" --stage {stage}" if stage else ""
-
-

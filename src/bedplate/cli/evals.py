@@ -27,7 +27,9 @@ def eval_(
     suites: Annotated[list[str] | None, typer.Argument(help="Suites of the manifest; all unless given.")] = None,
     file: ManifestFile = DEFAULT_FILE,
     stage: Stage = None,
-    repeats: Annotated[int | None, typer.Option(help="Ask each case so often, instead of what the manifest says.", min=1)] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Ask each case so often, instead of what the manifest says.", min=1)
+    ] = None,
     concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1, max=64)] = 4,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML here.", metavar="FILE")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the results (JSON) here.", metavar="FILE")] = None,
@@ -82,7 +84,9 @@ def _progress(progress: Progress) -> None:
 def generate(
     file: ManifestFile = DEFAULT_FILE,
     stage: Stage = None,
-    out: Annotated[Path, typer.Option(help="Where to write the proposals.", metavar="FILE")] = Path("evals/proposed.yaml"),
+    out: Annotated[Path, typer.Option(help="Where to write the proposals.", metavar="FILE")] = Path(
+        "evals/proposed.yaml"
+    ),
     limit: Annotated[int, typer.Option(help="At most so many cases.", min=1, max=5000)] = 200,
     as_json: AsJson = False,
 ) -> int:
@@ -95,6 +99,8 @@ def generate(
         show_json({"schema": "bedplate.dev/evals-generate/v1", "ok": True, **found})
         return 0
     show(f"{found['cases']} proposed cases in {out}; search finds the source of {found['retrieved']} of them.")
-    say("Review them: correct or delete each case, remove `status: proposed` from those that are right,\n"
-        "then move them to a dataset that agent.yaml names.")
+    say(
+        "Review them: correct or delete each case, remove `status: proposed` from those that are right,\n"
+        "then move them to a dataset that agent.yaml names."
+    )
     return 0

@@ -20,9 +20,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="memory")
 
 
-def show_memory(
-    user: OneUser, file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJson = False
-) -> int:
+def show_memory(user: OneUser, file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJson = False) -> int:
     """Show everything that a stage keeps about one person."""
     from bedplate.release.people import remembered
 
@@ -50,7 +48,9 @@ def forget(
 
     if not yes:
         if not interactive():
-            problem = Problem("BP703", "forgetting a person needs a yes", fix=f"bedplate memory forget --user {user} --yes")
+            problem = Problem(
+                "BP703", "forgetting a person needs a yes", fix=f"bedplate memory forget --user {user} --yes"
+            )
             raise BedplateError(problem, exit_code=ExitCode.NEEDS_APPROVAL)
         typer.confirm(f"Erase everything about {user}?", abort=True, err=True)
     counts = erase(file, stage, user)

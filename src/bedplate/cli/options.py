@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-ManifestFile = Annotated[
-    Path, typer.Option("--file", "-f", help="The manifest.", show_default=True, metavar="FILE")
-]
+ManifestFile = Annotated[Path, typer.Option("--file", "-f", help="The manifest.", show_default=True, metavar="FILE")]
 Stage = Annotated[
     str | None, typer.Option("--stage", "-s", help="The stage; the first of the manifest unless given.", metavar="NAME")
 ]

@@ -36,12 +36,16 @@ def init(
     """Write a new agent: manifest, instructions, sample documents and evals."""
     from bedplate.manifest.scaffold import scaffold
 
-    intent = _choose("intent", intent, INTENTS, "Is this agent a product (people rely on it) or a script (only you do)?")
+    intent = _choose(
+        "intent", intent, INTENTS, "Is this agent a product (people rely on it) or a script (only you do)?"
+    )
     template = _choose("template", template, TEMPLATES, "Start from which template?")
-    written = scaffold(folder, template=template, intent=intent, name=name)
+    written = scaffold(folder, template=template, intent=intent, name=name or folder.resolve().name)
     files = [str(path) for path in written]
     if as_json:
-        show_json({"schema": "bedplate.dev/init/v1", "ok": True, "template": template, "intent": intent, "files": files})
+        show_json(
+            {"schema": "bedplate.dev/init/v1", "ok": True, "template": template, "intent": intent, "files": files}
+        )
         return 0
     for file in files:
         show(f"  + {file}")
@@ -75,9 +79,9 @@ def _choose(option: str, given: str | None, choices: tuple[str, ...], question: 
 def validate(file: ManifestFile = DEFAULT_FILE, as_json: AsJson = False) -> int:
     """Check the manifest and everything it names, for every stage. All problems at once."""
     from bedplate.blueprint.resolve import resolve, stages
-    from bedplate.release.evaluate import check_suites
     from bedplate.manifest.load import load
     from bedplate.problems import BedplateError, Problem
+    from bedplate.release.evaluate import check_suites
     from bedplate.runtime.models.providers import check as check_model
 
     loaded = load(file)
@@ -156,7 +160,7 @@ def completion(
     shell: Annotated[str, typer.Argument(help=f"One of {', '.join(SHELLS)}.", metavar="SHELL")],
 ) -> int:
     """Print a completion script: `eval "$(bedplate completion bash)"`."""
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script
 
     from bedplate.problems import BedplateError, ExitCode, Problem
 

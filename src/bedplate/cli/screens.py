@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bedplate.cli.output import strong, table, width
@@ -44,10 +44,12 @@ def _grants(symbol: str, grants: Iterable[Grant]) -> list[tuple[str, ...]]:
     return [(symbol, f"{g.tool} may {g.verb} {g.pattern}", g.where) for g in grants]
 
 
-def _changes(changes: Iterable[Change]) -> Iterable[str]:
-    for change in changes:
-        note = f"({change.note})" if change.note else ""
-        yield table([(change.symbol, f"{change.kind} {change.name}", note, change.where)], indent=4)
+def _changes(changes: Sequence[Change]) -> Iterable[str]:
+    heads = table(
+        [(c.symbol, f"{c.kind} {c.name}", f"({c.note})" if c.note else "", c.where) for c in changes], indent=4
+    )
+    for change, head in zip(changes, heads.splitlines(), strict=True):
+        yield head
         shown = change.details[:_DETAILS]
         if shown:
             yield table([(d.path, f"{d.old} → {d.new}", d.where) for d in shown], indent=8)
@@ -81,9 +83,7 @@ def next_commands(blueprint: Blueprint, stage: str | None) -> str:
     """The three commands to type next."""
     flag = f" --stage {stage}" if stage else ""
     second = f"bedplate eval{flag}" if blueprint.evals else f"bedplate chat{flag}"
-    return "\n".join(
-        ("", "Next:", f'  bedplate ask "…"{flag}', f"  {second}", f"  bedplate traces show last{flag}")
-    )
+    return "\n".join(("", "Next:", f'  bedplate ask "…"{flag}', f"  {second}", f"  bedplate traces show last{flag}"))
 
 
 def loss_screen(stage: str, lost: Mapping[str, int]) -> str:

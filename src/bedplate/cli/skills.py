@@ -13,7 +13,9 @@ from bedplate.cli.output import say, show, show_json, table
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    group = typer.Typer(help="Skills that teach a coding agent to work with Bedplate.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(
+        help="Skills that teach a coding agent to work with Bedplate.", no_args_is_help=True, rich_markup_mode=None
+    )
     group.command("list")(list_)
     group.command("install")(install)
     app.add_typer(group, name="skills")
@@ -34,7 +36,9 @@ def list_(as_json: AsJson = False) -> int:
 
 
 def install(
-    agent: Annotated[list[str] | None, typer.Option(help="The coding agent; may be given again. Found unless given.")] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option(help="The coding agent; may be given again. Found unless given.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Overwrite skills that were edited here.")] = False,
     as_json: AsJson = False,

@@ -55,7 +55,7 @@ def _row(trace: Any) -> tuple[str, ...]:
         f"{trace.input_tokens}+{trace.output_tokens} tok",
         f"{trace.tool_calls} calls",
         denied or trace.status,
-        trace.input_preview,
+        trace.input,
     )
 
 

@@ -58,8 +58,8 @@ class Problem:
     """One thing that is wrong.
 
     `code` is stable and documented (`bedplate explain CODE`). `summary` is one line, lower case, without a period, and
-    names the thing at fault. `detail` says more where the summary is not enough. `fix` is what to do about it, ideally a
-    command or the line to write.
+    names the thing at fault. `detail` says more where the summary is not enough. `fix` is what to do about it, ideally
+    a command or the line to write.
     """
 
     code: str

@@ -44,7 +44,7 @@ def choose_sandbox(allow_unsandboxed: bool) -> str:
     """The best sandbox of this machine. Raises BP707 where none works and `allow_unsandboxed` was not given."""
     from bedplate.runtime.sandbox import best_backend
 
-    backend = best_backend()
+    backend = best_backend().backend
     if backend == "none" and not allow_unsandboxed:
         raise BedplateError(
             Problem(

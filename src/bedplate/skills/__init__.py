@@ -1,7 +1,7 @@
 """The skills bundle: the same steps as the commands, written for a coding agent.
 
 Goes in: a project's folder and the names of coding agents. Comes out: `SKILL.md` files (the Agent Skills format of
-agentskills.io) where those agents look for them. It runs nothing and reads nothing but its own bundle and those folders.
+agentskills.io) where those agents look for them. It runs nothing and reads its own bundle and those folders only.
 """
 
 from __future__ import annotations

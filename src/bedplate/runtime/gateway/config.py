@@ -27,17 +27,17 @@ class GatewayConfig:
     blueprint: Blueprint
     stage: StagePaths
     sink: str
-    sandbox: str = "none"
+    sandbox: str
     local_model: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of `run/gateway.json`."""
         return {
             "blueprint": blueprint_model.to_json(self.blueprint),
-            "stage": str(self.stage.folder),
-            "sink": self.sink,
+            "stageFolder": str(self.stage.folder),
+            "sink": {"url": self.sink},
             "sandbox": self.sandbox,
-            "localModel": self.local_model,
+            "modelUrl": self.local_model,
         }
 
     @classmethod
@@ -45,10 +45,10 @@ class GatewayConfig:
         """Read what `to_json` wrote. Raises KeyError, TypeError or pydantic.ValidationError where it is none."""
         return cls(
             blueprint=blueprint_model.from_json(document["blueprint"]),
-            stage=StagePaths(Path(document["stage"])),
-            sink=document["sink"],
+            stage=StagePaths(Path(document["stageFolder"])),
+            sink=document["sink"]["url"],
             sandbox=document["sandbox"],
-            local_model=document["localModel"],
+            local_model=document.get("modelUrl"),
         )
 
     def read_secret(self, name: str) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 from bedplate.blueprint.model import SearchTool
 from bedplate.runtime.tools.api import Arguments, CallContext, Operation, Question, Source, ToolResult
 from bedplate.runtime.tools.common import bad_argument, failed, no_operation
-from bedplate.search import CONFIDENT, Hit, SearchIndex, excerpt
+from bedplate.search import Hit, SearchIndex, excerpt
 
 MAX_HITS = 20
 MAX_OPEN = 60_000  # characters of a document that `open` returns
@@ -86,11 +85,8 @@ class SearchToolset:
         query, limit = str(arguments.get("query", "")), int(arguments.get("limit", 5))
         hits = index.search(query, min(limit, MAX_HITS), lambda path: context.decide(Question("read", path)).allowed)
         if not hits:
-            return ToolResult(f"Nothing was found for: {query}", data=[])
-        data = [
-            {**asdict(hit), "excerpt": excerpt(index, hit, query), "confident": hit.confidence >= CONFIDENT}
-            for hit in hits
-        ]
+            return ToolResult(f"Nothing was found for: {query}", data={"passages": []})
+        data = {"passages": [_passage(hit, excerpt(index, hit, query)) for hit in hits]}
         text = "\n\n".join(f"[{n}] {_label(hit)}\n{hit.text}" for n, hit in enumerate(hits, 1))
         return ToolResult(text, data=data, sources=_sources(hits))
 
@@ -111,6 +107,13 @@ class SearchToolset:
         if not path or path.startswith("/") or "\\" in path or "\0" in path or {"", ".", ".."} & set(parts):
             raise bad_argument(self.name, "open", "`path` must be a document's path as search returns it")
         return path
+
+
+def _passage(hit: Hit, quote: str) -> dict[str, object]:
+    """A hit as the model reads it. `excerpt` is there where the part that answers is not the whole passage."""
+    passage: dict[str, object] = {"path": hit.path, "anchor": hit.anchor, "heading": hit.heading or hit.title}
+    passage |= {"confidence": round(hit.confidence, 2), "text": hit.text}
+    return passage if quote == hit.text else {**passage, "excerpt": quote}
 
 
 def _label(hit: Hit) -> str:

@@ -82,8 +82,8 @@ class ProcessResource(Resource):
 
     def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
         """Stop it and remove its configuration and log. The last one takes the supervisor and `run/` with it."""
+        self._client.remove(id)
         with _LAST:
-            self._client.remove(id)
             self._paths.config(id).unlink(missing_ok=True)
             for log in self._paths.logs.glob(f"{id}.log*"):
                 log.unlink()

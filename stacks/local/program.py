@@ -63,7 +63,7 @@ def _register(setting: _Setting) -> None:
     model = _model(setting)
     first = [*tokens, *secrets.values(), store, *indexes, sink, *([model] if model else [])]
     gateway = _gateway(setting, sink, model, {name: secret.fingerprint for name, secret in secrets.items()}, first)
-    _agent(setting, gateway)
+    _agent(setting)
     pulumi.export("url", gateway.url)
     pulumi.export("port", gateway.port)
     pulumi.export("sinkUrl", sink.url)
@@ -176,7 +176,7 @@ def _gateway_document(blueprint: Blueprint) -> dict[str, Any]:
     return {**document, "data": sources, "lines": {}}
 
 
-def _agent(setting: _Setting, gateway: Any) -> Any:
+def _agent(setting: _Setting) -> None:
     from bedplate.providers.bedplate import sdk
 
     blueprint = setting.blueprint
@@ -189,7 +189,8 @@ def _agent(setting: _Setting, gateway: Any) -> Any:
         "behaviourDigest": blueprint.digests.behaviour,
     }
     bounds = {"backend": setting.sandbox, "memory": blueprint.sandbox.memory, "pids": blueprint.sandbox.pids}
-    return sdk.Process(
+    # It waits for no one: the supervisor keeps its listener until the gateway comes, so both start at the same time.
+    sdk.Process(
         "agent",
         name="agent",
         module="bedplate.runtime.agent",
@@ -198,7 +199,7 @@ def _agent(setting: _Setting, gateway: Any) -> Any:
         role="agent",
         sandbox=bounds,
         triggers=_triggers(),
-        opts=setting.after(gateway),
+        opts=setting.within,
     )
 
 

@@ -50,8 +50,14 @@ class SupervisorClient:
 
     def remove(self, name: str) -> None:
         """Stop a process; nothing happens where there is none, or no supervisor."""
-        if self.alive():
-            self._do({"do": "remove", "name": name})
+        try:
+            answer = self._ask({"do": "remove", "name": name}, ANSWER_WITHIN)
+        except TimeoutError as error:
+            raise BedplateError(_silent(error)) from error
+        except OSError:
+            return  # no supervisor, or one that ends: no process either
+        if not answer["ok"]:
+            raise BedplateError(_problem(answer))
 
     def restart(self, name: str) -> None:
         """Stop and start a process. Raises BedplateError (BP303) where there is none."""
@@ -91,9 +97,7 @@ class SupervisorClient:
         try:
             answer = self._ask(request, ANSWER_WITHIN)
         except OSError as error:
-            fix = "run `bedplate up` to start the stage"
-            problem = Problem("BP306", "the stage's supervisor does not answer", detail=str(error), fix=fix)
-            raise BedplateError(problem) from error
+            raise BedplateError(_silent(error)) from error
         if not answer["ok"]:
             raise BedplateError(_problem(answer))
         return answer
@@ -127,6 +131,11 @@ def _ended(pid: int) -> bool:
     except OSError:
         return True
     return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+def _silent(error: OSError) -> Problem:
+    fix = "run `bedplate up` to start the stage"
+    return Problem("BP306", "the stage's supervisor does not answer", detail=str(error), fix=fix)
 
 
 def _problem(answer: dict[str, Any]) -> Problem:

@@ -54,7 +54,8 @@ class _Reader(HTMLParser):
         self._text: list[str] = []
         self._title: list[str] = []
         self._first_heading = ""
-        self._anchor = ""  # the latest id that no heading has taken
+        self._section = ""  # the id of a section that has no heading yet
+        self._anchor = ""  # the latest other id since the last text
         self._own_id = ""  # the id of the open heading or definition
         self._pre = 0
         self._list_depth = 0
@@ -120,7 +121,9 @@ class _Reader(HTMLParser):
             self._own_id = own
         elif tag == "dt":
             self._open_term(own)
-        elif own and tag in ("section", "div", "article", "a", "span"):
+        elif own and tag in ("section", "div", "article"):
+            self._section = own
+        elif own and tag in ("a", "span"):
             self._anchor = own
         match tag:
             case "br":
@@ -183,8 +186,8 @@ class _Reader(HTMLParser):
     def _heading(self, level: int, term: bool = False) -> None:
         text = " ".join("".join(self._text).replace("¶", "").split())
         self._text.clear()
-        anchor, self._own_id = self._own_id or self._anchor, ""
-        self._anchor = ""
+        anchor = self._own_id or self._section or self._anchor
+        self._own_id = self._section = self._anchor = ""
         if not text:
             return
         if not term:
@@ -245,6 +248,7 @@ class _Reader(HTMLParser):
 
     def _emit(self, text: str, whole: bool = False) -> None:
         if text.strip():
+            self._section = self._anchor = ""
             for sections in self._targets():
                 sections.block(text, whole)
 

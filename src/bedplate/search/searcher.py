@@ -12,10 +12,10 @@ from bedplate.search.index import FORMAT
 from bedplate.search.model import Hit
 from bedplate.search.ranking import Candidate, Ranked, Term, diverse, rank, weight
 from bedplate.search.sections import SEPARATOR
-from bedplate.search.words import Stemmer, Token, phrase_of, tokens_of
+from bedplate.search.words import Stemmer, Token, parts_of, phrase_of, tokens_of
 
 _COLUMNS = "bm25(words, 1.0, 3.0, 1.0, 0.5)"  # title, heading, body, parts of compound names
-_CANDIDATES = 60
+_CANDIDATES = 40
 _MAX_QUERY = 2000  # characters
 _Row = tuple[int, int, float, str, str, str]  # document, part, bm25, title, heading, text
 
@@ -38,7 +38,7 @@ class SearchIndex:
             raise _cannot_read(path, error) from error
 
     def search(self, query: str, limit: int, allowed: Callable[[str], bool]) -> list[Hit]:
-        """The best passages for `query`, at most `limit`, of documents whose path `allowed` accepts.
+        """The best passages for `query`, at most `limit` (and 40), of documents whose path `allowed` accepts.
 
         One hit a passage; among the first five at most two of one document. Nothing found is an empty list.
         """
@@ -124,7 +124,9 @@ class SearchIndex:
 
     def _read(self, rows: dict[int, _Row]) -> list[Candidate]:
         texts = [
-            text for _, _, _, title, heading, body in rows.values() for text in (title, heading, _last(heading), body)
+            text
+            for _, _, _, title, heading, body in rows.values()
+            for text in (title, heading, _last(heading), f"{body} {parts_of(f'{heading} {body}')}")
         ]
         stems = iter(self._stemmer.stems(texts))
         return [

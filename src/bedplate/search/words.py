@@ -10,18 +10,18 @@ TOKENIZER = "porter unicode61 remove_diacritics 2"
 # English words that carry no topic, question words among them. Short words that are topics in manuals
 # (`up`, `if`, `for`, `in`) matter only where code is meant; as plain words of a question they do not.
 _STOP_WORDS = """
-a about actually after again all also am an and any anyone anything are as at be because been before being
-best both but by can cannot could did do does doing done each else ever every exactly exist exists explain find for
-from get gets getting give gives go going good got had happen
-happens has have having he help her here him his how i if in into
-is isn it its just know let like look lot make makes many may me mean means might more most much must my need
-needed needs no not now of off on once one only or other our out over own please possible really same say see
-shall she should show so some something still such sure take tell than that the their them then there these they
+a about actually after again all also am an and any anyone anything are as at be because been before being best both
+but by can cannot could did do does doing done each else ever every exactly exist exists explain find for from get
+gets getting give gives go going good got had happen happens has have having he help her here him his how i if in into
+is isn it its just know let like look lot make makes many may me mean means might more most much must my need needed
+needs no not now of off on once one only or other our out over own please possible really same say see shall she
+should show so some something still such sure take taken takes tell than that the their them then there these they
 thing things this those through to too try under until up us use used uses using very via want wants was way ways we
-well were what whats when where whether which while who whom whose why will with won without work works would yes
-yet you your s t d ll m re ve don doesn didn isnt aren couldn shouldn wasn weren wouldn
+well were what whats when where whether which while who whom whose why will with won without work works would yes yet
+you your s t d ll m re ve don doesn didn isnt aren couldn shouldn wasn weren wouldn
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
+_HOW = re.compile(r"\bhow\s+(?:long|often|far|old|big|large|much|many)\b", re.IGNORECASE)
 _TOKEN = re.compile(r"\w+(?:[._/:\-]+\w+)*", re.UNICODE)
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 MAX_TOKENS = 40
@@ -43,7 +43,8 @@ class Token:
 
 def tokens_of(query: str) -> list[Token]:
     """The words of `query` that say what it is about; all of them where nothing else is left. At most 40."""
-    words = list(dict.fromkeys(_TOKEN.findall(query.replace("\0", " ").replace("’", "'"))))
+    text = _HOW.sub(" ", query.replace("\0", " ").replace("’", "'"))
+    words = list(dict.fromkeys(_TOKEN.findall(text) or _TOKEN.findall(query)))
     topical = [w for w in words if w.lower() not in STOP_WORDS and (len(w) > 1 or not w.islower())]
     return [Token(w, (w, *_split(w))) for w in (topical or words)[:MAX_TOKENS]]
 

@@ -20,8 +20,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from bedplate.problems import BedplateError
-from bedplate.traces.query import get_trace, list_traces
-from bedplate.traces.segments import erase, expire, segments
+from bedplate.traces.emit import pseudonym
+from bedplate.traces.erasure import erase_person, erase_sessions
+from bedplate.traces.query import count_traces, get_trace, list_traces
+from bedplate.traces.segments import expire, segments
 from bedplate.traces.sink import MAX_BODY, SinkConfig
 from traces_support import CANARY, TOKEN, SinkProcess, all_bytes, message, request, sink, span_id, trace_id
 
@@ -301,13 +303,27 @@ def test_a_day_goes_when_its_last_moment_is_past(tmp_path: Path, hours: int, kep
 
 
 def test_erasing_a_person_takes_the_words_not_the_record(tmp_path: Path) -> None:
-    """After `erase` the content of those traces is gone from the bytes; their spans and other traces stay."""
+    """A person's words are gone from the bytes, however their traces are found; spans and others' traces stay."""
+    asked, user, session = "gen_ai.input.messages", "enduser.id", "gen_ai.conversation.id"
+    said = [
+        {asked: "zebrawords", user: pseudonym(TOKEN, "support", "zebrauser"), session: "zebra-1"},
+        {asked: "zebrawords", user: "zebrauser"},
+        {asked: "zebrawords", session: "zebra-2"},
+        {asked: "zebrawords"},
+        {asked: "other words", user: "bob", session: "s"},
+    ]
     with sink(tmp_path) as running:
-        running.post("/v1/traces", simple(1, **{"gen_ai.input.messages": "zebrawords", "enduser.id": "zebrauser"}))
-        running.post("/v1/traces", simple(2, **{"gen_ai.input.messages": "other words"}))
-        assert erase(running.folder, [trace_id(1).hex()]) == 1
+        for number, attributes in enumerate(said, 1):
+            running.post("/v1/traces", simple(number, **attributes))
+        erased = erase_person(
+            running.folder, "support", "zebrauser", token=TOKEN, sessions=["zebra-2"], traces=[trace_id(4).hex()]
+        )
+        assert erased == 4
         assert b"zebra" not in all_bytes(running.folder)
-        assert [s.input for s in list_traces(running.folder)] == ["other words", ""]
+        assert count_traces(running.folder) == 5
+        assert {s.input for s in list_traces(running.folder)} == {"other words", ""}
+        assert erase_sessions(running.folder, ["s", ""]) == 1
+        assert b"other words" not in all_bytes(running.folder)
 
 
 COMPLETE = {"folder": "x", "retention": 1, "content": "redacted", "secretsFolder": "y"}

@@ -24,14 +24,21 @@ def remembered(manifest: Path, stage: str | None, user: str) -> dict[str, Any]:
 def erase(manifest: Path, stage: str | None, user: str) -> dict[str, int]:
     """Erase one person: conversations, facts, and the content of their traces. What was erased, counted."""
     from bedplate.store import Store
-    from bedplate.traces.query import erase_sessions
+    from bedplate.traces.erasure import erase_person
 
     target = _with_memory(manifest, stage)
     store = Store.open(target.paths.memory)
     try:
-        sessions = [row.id for row in store.sessions(target.blueprint.name, user)]
-        traces = erase_sessions(target.paths.traces, sessions)
-        counts = store.forget(target.blueprint.name, user)
+        agent = target.blueprint.name
+        traces = erase_person(
+            target.paths.traces,
+            agent,
+            user,
+            token=target.paths.secret("sink-token").read_text("utf-8").strip(),
+            sessions=[row.id for row in store.sessions(agent, user)],
+            traces=store.trace_ids(agent, user),
+        )
+        counts = store.forget(agent, user)
     finally:
         store.close()
     return {"conversations": counts.sessions, "messages": counts.messages, "facts": counts.facts, "traces": traces}

@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from bedplate.access import Decision
 from bedplate.traces import conventions as c
 from bedplate.traces.outbox import Body, Outbox, Processor
 from bedplate.traces.redact import Content, Redactor
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
+
+    from bedplate.access import Decision
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class GatewayTracer:
 
         self._agent = resource.agent
         self._content = content
-        self._salt = token.encode()
+        self._token = token
         self._redactor = redactor or Redactor(content=content, secrets=(token,))
         self._outbox = Outbox(endpoint, token)
         self._provider = TracerProvider(
@@ -233,7 +234,7 @@ class GatewayTracer:
         """How a user stands in spans: as named where content is `full`, else a hash keyed with this stage's token."""
         if self._content == "full":
             return user
-        return hmac.new(self._salt, f"{self._agent}\0{user}".encode(), hashlib.sha256).hexdigest()[:16]
+        return pseudonym(self._token, self._agent, user)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until everything was sent or dropped; False after `timeout` seconds."""
@@ -250,6 +251,13 @@ class GatewayTracer:
         context = _remote(parent) if parent else Context()
         safe = dict(self._redactor.attributes(attributes))
         return self._tracer.start_span(self._redactor.text(name), context, SpanKind[kind], safe)
+
+
+def pseudonym(token: str, agent: str, user: str) -> str:
+    """A user's name in traces: 16 hex digits keyed with the sink's token, so that no list of names reveals it."""
+    return hmac.new(token.encode(), f"{agent}\0{user}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[
+        :16
+    ]
 
 
 def _remote(traceparent: str) -> Any:

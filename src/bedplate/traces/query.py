@@ -92,6 +92,12 @@ def list_traces(
     return sorted(found, key=lambda s: (-s.started, s.trace_id))
 
 
+def count_traces(folder: Path) -> int:
+    """How many traces there are, unfinished ones too. Raises BP603 for a segment that cannot be read."""
+    with Reader(folder) as reader:
+        return reader.count()
+
+
 def get_trace(folder: Path, trace_id_prefix: str) -> Trace:
     """The one trace whose id begins so. Raises BP601 where there is none, BP602 where there are several."""
     prefix = trace_id_prefix.strip().lower()

@@ -58,6 +58,10 @@ class Reader:
         sql = "SELECT DISTINCT trace_id FROM spans WHERE trace_id >= ? AND trace_id < ? LIMIT ?"
         return sorted({row[0] for row in self._rows(sql, (prefix, prefix + "g", limit))})[:limit]
 
+    def count(self) -> int:
+        """The number of traces."""
+        return len({row[0] for row in self._rows("SELECT DISTINCT trace_id FROM spans", ())})
+
     def roots(self, since: float) -> list[str]:
         """Traces whose root has arrived and began after `since`, the oldest first."""
         sql = "SELECT started, trace_id FROM spans WHERE parent_id = '' AND source = '' AND started >= ?"

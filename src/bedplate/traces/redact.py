@@ -18,6 +18,8 @@ from bedplate.traces import conventions as c
 
 Content = Literal["none", "redacted", "full"]
 REDACTED = "[redacted]"
+SHORT = 6
+"""Characters. A shorter text holds no address, number or key."""
 MAX_NAMES = 4096
 MIN_SECRET = 4
 """Characters. A shorter exact value would blank out ordinary text."""
@@ -37,14 +39,14 @@ class Redactor:
         self._names: dict[str, str | None] = {}
         self._masks: tuple[Callable[[str], str], ...] = (mask_credentials,)
         if content != "full":
-            self._masks += (mask_email, mask_card, mask_phone)
+            self._masks += (mask_email, _mask_numbers)
 
     def text(self, s: str) -> str:
         """The text with everything masked that may not be kept."""
         for exact in self._exact:
             if exact in s:
                 s = s.replace(exact, REDACTED)
-        if len(s) < MIN_SECRET:
+        if len(s) < SHORT:
             return s
         for mask_one in self._masks:
             s = mask_one(s)
@@ -143,7 +145,6 @@ def _spellings(secrets: Sequence[str]) -> tuple[str, ...]:
 
 # --- credentials ------------------------------------------------------------------------------------------------------
 
-_KEY_HINTS = ("sk-", "sk_", "rk_", "pk_", "gh", "glpat-", "xox", "AKIA", "ASIA", "AIza", "npm_", "hf_", "pypi-", "eyJ")
 _KEYS = re.compile(
     r"(?:(?<![\w-])(?:sk|rk|pk)-[\w-]{16,}+|(?:sk|rk|pk)_(?:live|test)_\w{10,}+|gh[pousr]_\w{20,}+|github_pat_\w{20,}+"
     r"|glpat-[\w-]{16,}+|xox[abeprs]-[\w-]{10,}+|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{30,}+|npm_\w{30,}+|hf_\w{20,}+"
@@ -169,7 +170,7 @@ def mask_credentials(s: str) -> str:
     """Mask private keys, provider keys, JWTs, bearer tokens, passwords in URLs, and `password: …`."""
     if _BEGIN in s:
         s = _mask_blocks(s)
-    if any(hint in s for hint in _KEY_HINTS):
+    if _may_hold_key(s):
         s = _KEYS.sub(REDACTED, s)
     if "://" in s and "@" in s:
         s = _URL_USER.sub(rf"\1{REDACTED}", s)
@@ -183,6 +184,15 @@ def mask_credentials(s: str) -> str:
     if any(word in lower for word in _WORDS):
         s = _ASSIGNED.sub(_assigned, s)
     return s
+
+
+def _may_hold_key(s: str) -> bool:
+    # Written out: this runs on every text, and a loop would cost more than the look-ups.
+    return (
+        "sk-" in s or "sk_" in s or "eyJ" in s or "gh" in s or "pk-" in s or "pk_" in s or "rk-" in s or "rk_" in s
+        or "xox" in s or "AKIA" in s or "ASIA" in s or "AIza" in s or "glpat-" in s or "npm_" in s or "hf_" in s
+        or "pypi-" in s
+    )  # fmt: skip
 
 
 def _bearer(found: re.Match[str]) -> str:
@@ -246,6 +256,8 @@ _PHONE = re.compile(r"(?<![\w.+/:-])(?:\+|\(|00|0)?\d[\d ().-]{5,20}\d(?![\w/:])
 _NOT_PHONE = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[.-]\d{1,2}[.-]\d{2,4}|\d{1,3}(?:\.\d{1,3}){1,3}|\d+\.\d+", re.ASCII
 )
+_NO_SEPARATORS = str.maketrans("", "", " ().-+")
+_TO_SPACES = str.maketrans("().-+", "     ")
 _CALLED = re.compile(
     r"(?:phone|tel|telephone|mobile|cell|call me|number|whatsapp|fax)\W{0,4}(?:\w{1,8}\W{1,3}){0,3}\Z", re.I
 )
@@ -253,28 +265,28 @@ _CALLED = re.compile(
 
 def mask_card(s: str) -> str:
     """Mask card numbers: 13 to 19 digits, together or in a card's groups, with a right check digit (Luhn)."""
-    if len(s) < 13 or not _DIGITS.search(s):
-        return s
     return _CARD.sub(lambda m: "[card]" if _luhn(m[0]) else m[0], s)
+
+
+def _mask_numbers(s: str) -> str:
+    return mask_phone(mask_card(s)) if _DIGITS.search(s) else s
 
 
 def mask_phone(s: str) -> str:
     """Mask phone numbers: 8 to 15 digits with a `+`, a leading zero or groups, or named as a phone number before."""
-    if len(s) < 8 or not _DIGITS.search(s):
-        return s
     return _PHONE.sub(_phone, s)
 
 
 def _phone(found: re.Match[str]) -> str:
     said = found[0]
-    digits = sum(ch.isdigit() for ch in said)
-    if not 8 <= digits <= 15 or _NOT_PHONE.fullmatch(said.strip()):
+    digits = len(said.translate(_NO_SEPARATORS))
+    if not 8 <= digits <= 15 or _NOT_PHONE.fullmatch(said):
         return said
-    groups = len([g for g in re.split(r"\D+", said) if g])
-    named = _CALLED.search(found.string[max(0, found.start() - 40) : found.start()])
-    if said.startswith("+") or named or (said[0] in "(0" and digits >= 9) or (3 <= groups <= 6 and 9 <= digits <= 12):
+    groups = len(said.translate(_TO_SPACES).split())
+    if said[0] == "+" or (said[0] in "(0" and digits >= 9) or (3 <= groups <= 6 and 9 <= digits <= 12):
         return "[phone]"
-    return said
+    named = _CALLED.search(found.string, max(0, found.start() - 40), found.start())
+    return "[phone]" if named else said
 
 
 def _luhn(number: str) -> bool:

@@ -9,7 +9,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import astuple, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -146,7 +145,7 @@ class Writer:
         day = datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
         if self._connection is None or day != self._day:
             self.close()
-            self._connection = _open(self.folder / f"{day}.db")
+            self._connection = open_segment(self.folder / f"{day}.db")
             self._day = day
         return self._connection
 
@@ -158,7 +157,8 @@ class Writer:
         self._resources.clear()
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def open_segment(path: Path) -> sqlite3.Connection:
+    """A connection for writing; the file is made, private to its owner, where it is not there."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
@@ -174,7 +174,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA cache_size = -2000")
+    connection.execute("PRAGMA cache_size = -512")
     if not connection.execute("PRAGMA user_version").fetchone()[0]:
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
@@ -201,27 +201,3 @@ def expire(folder: Path, retention: int, now: float) -> list[Path]:
         for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             name.unlink(missing_ok=True)
     return old
-
-
-def erase(folder: Path, trace_ids: Sequence[str]) -> int:
-    """Erase what was said in some traces, for a person who is forgotten; the spans' timings and decisions stay.
-
-    Returns the number of spans and records that lost their content. Raises sqlite3.Error.
-    """
-    return sum(_erase(path, trace_ids) for path in segments(folder))
-
-
-def _erase(path: Path, trace_ids: Sequence[str]) -> int:
-    with closing(_open(path)) as connection:
-        erased = 0
-        for trace_id in trace_ids:
-            erased += connection.execute("DELETE FROM content WHERE trace_id = ?", (trace_id,)).rowcount
-            erased += connection.execute("DELETE FROM logs WHERE trace_id = ?", (trace_id,)).rowcount
-            connection.execute(
-                "UPDATE spans SET events = '[]', message = '', session = '',"
-                " attributes = json_remove(attributes, '$.\"enduser.id\"', '$.\"gen_ai.conversation.id\"')"
-                " WHERE trace_id = ?",
-                (trace_id,),
-            )
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return erased

@@ -6,7 +6,6 @@ Goes in: a checked stage. Comes out: frozen values of `blueprint.model`. Pure bu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from bedplate.blueprint import model as m
 from bedplate.blueprint.files import ProjectFiles
@@ -31,13 +30,13 @@ class Parts:
     sandbox: m.Sandbox
 
 
-def agent_parts(stage: StageManifest, project: Path, files: ProjectFiles) -> Parts:
+def agent_parts(stage: StageManifest, files: ProjectFiles) -> Parts:
     """All sections of one stage."""
     manifest = stage.manifest
     return Parts(
         model=_model(stage),
         instructions=_instructions(manifest.instructions, files),
-        tools=tuple(_tool(stage, index, project) for index in range(len(manifest.tools))),
+        tools=tuple(_tool(stage, index, files) for index in range(len(manifest.tools))),
         memory=_memory(manifest.memory),
         evals=tuple(_suite(stage, index) for index in range(len(manifest.evals))),
         tracing=_tracing(manifest.tracing or models.Tracing()),
@@ -62,7 +61,7 @@ def _instructions(written: str | tools.FileName, files: ProjectFiles) -> str:
     return written if isinstance(written, str) else files.text(written.file)
 
 
-def _tool(stage: StageManifest, index: int, project: Path) -> m.Tool:
+def _tool(stage: StageManifest, index: int, files: ProjectFiles) -> m.Tool:
     tool = stage.manifest.tools[index]
     where = line(stage.source.where(("tools", index)))
     said = tool.description or ""
@@ -76,7 +75,7 @@ def _tool(stage: StageManifest, index: int, project: Path) -> m.Tool:
             command = tuple(tool.command or ())
             return m.McpTool(tool.name, command, tool.url, env, _secret(tool.credentials), said, where)
         case tools.HttpTool():
-            document = str(project / tool.openapi.file)
+            document = str(files.locate(tool.openapi.file))
             return m.HttpTool(tool.name, document, tool.base_url, _secret(tool.credentials), said, where)
 
 

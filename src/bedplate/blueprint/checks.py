@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from bedplate.blueprint.files import FileTrouble, ProjectFiles
@@ -18,6 +19,7 @@ from bedplate.manifest.words import did_you_mean
 from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem, Where
 
+_FILE_LIKE = re.compile(r"[\w./-]+\.(md|txt|rst|markdown)")
 RESERVED_TOOLS = frozenset({"memory"})
 
 
@@ -176,6 +178,10 @@ def _entrypoint(entrypoint: str, files: ProjectFiles) -> FileTrouble | None:
 def named_files(stage: StageManifest, files: ProjectFiles) -> Iterator[Problem]:
     """Instructions, datasets and API documents exist inside the project and can be read."""
     manifest = stage.manifest
+    if isinstance(manifest.instructions, str) and _FILE_LIKE.fullmatch(manifest.instructions.strip()):
+        where = stage.source.where(("instructions",))
+        fix = f"write instructions: {{file: {manifest.instructions.strip()}}}"
+        yield Problem("BP013", "instructions is the name of a file, not what the agent is told", where, fix=fix)
     if isinstance(manifest.instructions, FileName):
         yield from _trouble(stage, ("instructions", "file"), _not_empty, files, manifest.instructions.file)
     for index, suite in enumerate(manifest.evals):

@@ -33,9 +33,10 @@ class ProjectFiles:
     """Reads and hashes files of one project, each once."""
 
     def __init__(self, project: Path) -> None:
-        self.project = project
+        self.project = Path(os.path.abspath(project))  # noqa: PTH100 (lexical: links are judged one by one)
         self._real = os.path.realpath(project)
         self._refs: dict[str, FileRef] = {}
+        self._chosen: dict[tuple[object, ...], tuple[Path, list[FileRef]]] = {}
 
     def locate(self, path: str) -> Path:
         """The absolute path of something that exists inside the project. Raises FileTrouble (BP104, BP105)."""
@@ -58,6 +59,8 @@ class ProjectFiles:
         full = self.locate(path)
         if full.is_dir():
             raise FileTrouble("BP104", f"`{path}` is a folder, not a file", "name the file in it")
+        if not full.is_file():
+            raise FileTrouble("BP119", f"`{path}` is no regular file", "name a regular file")
         return self._ref(full)
 
     def text(self, path: str) -> str:
@@ -70,10 +73,15 @@ class ProjectFiles:
 
     def documents(self, path: str, include: Sequence[str] | None, exclude: Sequence[str]) -> tuple[Path, list[FileRef]]:
         """The folder and the files below it that count, sorted by path. A single file has its folder as root."""
+        key = (path, tuple(include or DOCUMENTS), tuple(exclude))
+        if key not in self._chosen:
+            self._chosen[key] = self._documents(*key)
+        return self._chosen[key]
+
+    def _documents(self, path: str, wanted: Sequence[str], exclude: Sequence[str]) -> tuple[Path, list[FileRef]]:
         full = self.locate(path)
-        if full.is_file():
-            return full.parent, [self._ref(full)]
-        wanted = tuple(include or DOCUMENTS)
+        if not full.is_dir():
+            return full.parent, [self.one(path)]
         chosen = [
             (relative, entry)
             for relative, entry in self._walk(full)
@@ -114,11 +122,12 @@ class ProjectFiles:
         relative = full.relative_to(self.project).as_posix()
         if relative not in self._refs:
             try:
-                content = full.read_bytes()
+                with full.open("rb") as file:
+                    digest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
             except OSError as error:
                 fix = "make it readable, or leave it out with `exclude`"
                 raise FileTrouble("BP119", f"cannot read `{relative}`: {error.strerror}", fix) from error
-            self._refs[relative] = FileRef(relative, hashlib.sha256(content).hexdigest(), len(content))
+            self._refs[relative] = FileRef(relative, digest, size)
         return self._refs[relative]
 
 

@@ -96,7 +96,7 @@ class _Resolver:
         )
 
     def _blueprint(self, stage: StageManifest, scopes: ScopeSet, data: list[DataSource]) -> Blueprint:
-        parts = agent_parts(stage, self.loaded.project, self.files)
+        parts = agent_parts(stage, self.files)
         code = tuple(self.files.code()) if _has_code(stage) else ()
         return Blueprint(
             name=stage.manifest.metadata.name,

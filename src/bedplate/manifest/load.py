@@ -111,7 +111,7 @@ def parse(text: str, filename: str, project: FilePath) -> LoadedManifest:
     stages = checks.stages(base)
     checks.raise_problems()
     assert base is not None  # no problems means a manifest
-    return LoadedManifest(base, Source(tree, tree.data), stages, text, filename, project)
+    return LoadedManifest(base, Source(tree, tree.data), stages, text, filename, project.resolve())
 
 
 class _Checks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from functools import cache
 from typing import Any
 
@@ -34,6 +35,11 @@ def json_schema() -> dict[str, Any]:
     schema["$defs"].update(partial.made)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_URL}
     return {**head, **schema, "title": "Bedplate agent"}
+
+
+def schema_text() -> str:
+    """The published schema as the file holds it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _tidy(node: Any) -> Any:

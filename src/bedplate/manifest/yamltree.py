@@ -237,7 +237,7 @@ def _syntax(error: Exception, text: str, filename: str) -> Problem:
     return Problem("BP002", f"this is not valid YAML: {said}", where, fix=_syntax_fix(at_fault, context, opened))
 
 
-def _mark(filename: str, mark: yaml.Mark | None) -> Where:
+def _mark(filename: str, mark: Any) -> Where:
     return Where(filename, mark.line + 1, mark.column + 1) if mark else Where(filename)
 
 

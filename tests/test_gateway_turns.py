@@ -1,0 +1,416 @@
+"""Turns through a real gateway on loopback: answered, bounded, bound to their capability, settled after deaths."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedplate.blueprint.model import Limits, Memory
+from gateway_support import Job, Running, blueprint, running
+
+
+async def echo(job: Job) -> None:
+    await job.answer(f"you said {job.input}")
+
+
+def error_of(reply: Any) -> str:
+    return str(reply.json()["error"]["code"])
+
+
+async def test_answer(tmp_path: Path) -> None:
+    """A question comes back with its answer, session, turn, trace, usage and the sources that it names."""
+
+    async def agent(job: Job) -> None:
+        await job.tool("desk___look", path="docs/a.md")
+        await job.tool("desk___look", path="docs/b.md")
+        await job.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]})
+        await job.answer("see docs/a.md#part")
+
+    async with running(tmp_path) as run:
+        run.serve(agent)
+        reply = await run.ask("where?", userId="ann", sessionId="s-1")
+        body = reply.json()
+        assert reply.status_code == 200
+        assert reply.headers["x-request-id"]
+        assert (body["output"], body["sessionId"], body["status"]) == ("see docs/a.md#part", "s-1", "completed")
+        assert len(body["traceId"]) == 32
+        assert body["usage"] == {"requests": 1, "toolCalls": 2, "inputTokens": 10, "outputTokens": 5, "cost": 0.01}
+        assert body["sources"] == ["docs/a.md#part"]
+        row = run.store.turn(body["turnId"])
+        assert row is not None
+        assert (row.status, row.output, row.user, row.build) == ("completed", "see docs/a.md#part", "ann", "sha256:b")
+
+
+async def test_session_goes_on(tmp_path: Path) -> None:
+    """The next turn of a session gets the conversation so far; another user cannot enter it."""
+    async with running(tmp_path) as run:
+        run.serve(echo)
+        first = (await run.ask("one", userId="ann")).json()
+        await run.ask("two", userId="ann", sessionId=first["sessionId"])
+        history = run.jobs[1].document["history"]
+        assert [p["content"] for m in history for p in m["parts"]] == ["one", "you said one"]
+        foreign = await run.ask("three", userId="bob", sessionId=first["sessionId"])
+        assert (foreign.status_code, error_of(foreign)) == (403, "BP461")
+
+
+async def test_facts_are_learned_and_recalled(tmp_path: Path) -> None:
+    """What a user says of themselves is recalled in a new session of theirs, and in no one else's."""
+    async with running(tmp_path) as run:
+        run.serve(echo)
+        await run.ask("My name is Ann.", userId="ann")
+        await run.ask("What is my name?", userId="ann")
+        await run.ask("What is my name?", userId="bob")
+        assert [j.document["recalled"] for j in run.jobs] == [[], ["My name is Ann."], []]
+
+
+async def test_without_memory_nothing_is_kept(tmp_path: Path) -> None:
+    """Where the manifest declares no memory, a session has no history and there is no memory tool."""
+    async with running(tmp_path, blueprint(memory=Memory())) as run:
+        run.serve(echo)
+        first = (await run.ask("My name is Ann.")).json()
+        await run.ask("again", sessionId=first["sessionId"])
+        assert run.jobs[1].document["history"] == []
+        assert run.jobs[1].document["recalled"] == []
+        assert run.store.counts().messages == 0
+
+
+async def test_two_users_at_once(tmp_path: Path) -> None:
+    """Two turns run at the same time, each tool call under its own user."""
+    both = asyncio.Barrier(2)
+
+    async def agent(job: Job) -> None:
+        await both.wait()
+        await job.tool("desk___send", text=job.input)
+        await job.answer(job.input)
+
+    async with running(tmp_path) as run:
+        run.serve(agent)
+        replies = await asyncio.gather(run.ask("a", userId="ann"), run.ask("b", userId="bob"))
+        assert [r.json()["output"] for r in replies] == ["a", "b"]
+        assert sorted(run.desk.sent) == ["ann:a", "bob:b"]
+
+
+async def test_one_session_one_turn(tmp_path: Path) -> None:
+    """Turns of one session run one after the other, in order."""
+    running_now, most = 0, 0
+
+    async def agent(job: Job) -> None:
+        nonlocal running_now, most
+        running_now += 1
+        most = max(most, running_now)
+        await asyncio.sleep(0.05)
+        running_now -= 1
+        await job.answer(job.input)
+
+    async with running(tmp_path) as run:
+        run.serve(agent)
+        replies = await asyncio.gather(*(run.ask(str(n), sessionId="s") for n in range(3)))
+        assert most == 1
+        assert sorted(r.json()["output"] for r in replies) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "calls"),
+    [
+        (Limits(requests=1, timeout=5), "BP410", ["model", "model"]),
+        (Limits(tool_calls=1, timeout=5), "BP411", ["tool", "tool"]),
+        (Limits(tokens=14, timeout=5), "BP412", ["model"]),
+        (Limits(tokens=15, timeout=5), "BP412", ["model", "model"]),
+        (Limits(cost=0.005, timeout=5), "BP413", ["model"]),
+    ],
+)
+async def test_limits(tmp_path: Path, limits: Limits, code: str, calls: list[str]) -> None:
+    """A turn that goes past a limit fails with the limit's code, and its agent is told so."""
+    told: list[Any] = []
+
+    async def agent(job: Job) -> None:
+        for call in calls:
+            if call == "tool":
+                told.append((await job.tool("desk___look", path="docs/a"))["isError"])
+            else:
+                told.append((await job.post("/v1/chat/completions", {"messages": []})).status_code)
+        told.append((await job.answer("late")).status_code)
+
+    async with running(tmp_path, blueprint(limits=limits)) as run:
+        run.serve(agent)
+        reply = await run.ask("x")
+        assert (reply.status_code, error_of(reply)) == (429, code)
+        async with asyncio.timeout(5):
+            while len(told) <= len(calls):
+                await asyncio.sleep(0.01)
+        assert told[-2:] == [True if calls[-1] == "tool" else 429, 401]
+
+
+async def test_timeout_with_hanging_agent(tmp_path: Path) -> None:
+    """A turn whose agent hangs fails in time, and its capability is void."""
+
+    async def agent(job: Job) -> None:
+        await job.report({"type": "text", "delta": "so"}, b"")
+        await asyncio.sleep(60)
+
+    async def hang(job: Job) -> None:
+        async def body() -> Any:
+            yield b'{"type":"text","delta":"so"}\n'
+            await asyncio.sleep(60)
+
+        await job.http.post(f"/agent/turns/{job.document['turn']}", content=body(), headers=job.auth)
+
+    async with running(tmp_path, blueprint(limits=Limits(timeout=0.5))) as run:
+        run.serve(hang)
+        began = time.monotonic()
+        reply = await run.ask("x")
+        assert (reply.status_code, error_of(reply)) == (504, "BP414")
+        assert time.monotonic() - began < 3
+        assert (await run.jobs[0].post("/v1/chat/completions", {})).status_code == 401
+
+
+async def test_no_agent(tmp_path: Path) -> None:
+    """A question that no agent takes fails after the turn's time, and says so."""
+    async with running(tmp_path, blueprint(limits=Limits(timeout=0.3))) as run:
+        reply = await run.ask("x")
+        assert (reply.status_code, error_of(reply)) == (503, "BP417")
+
+
+async def test_capability_is_one_turns(tmp_path: Path) -> None:
+    """A capability reports on no other turn, is void when its turn ended, and nothing works without one."""
+    async with running(tmp_path) as run:
+        asking = [asyncio.create_task(run.ask(t, userId=t)) for t in ("ann", "bob")]
+        one, two = await run.take(), await run.take()
+        stolen = Job(run.agent, {**two.document, "capability": one.document["capability"]})
+        foreign = await stolen.answer("mine now")
+        assert (foreign.status_code, error_of(foreign)) == (403, "BP431")
+        await two.answer("mine")
+        await one.answer("done")
+        assert {(await a).json()["output"] for a in asking} == {"mine", "done"}
+        for path in ("/mcp", "/v1/chat/completions", "/v1/messages", "/v1/traces", "/v1/logs"):
+            for auth in (one.auth, {}, {"Authorization": "Bearer x"}, {"Authorization": "Basic eDp5"}):
+                reply = await run.agent.post(path, json={}, headers=auth)
+                assert (reply.status_code, error_of(reply)) == (401, "BP430")
+
+
+async def test_agent_dies_and_the_turn_runs_again(tmp_path: Path) -> None:
+    """Where the agent dies after calls without effect, the turn runs again once, with another capability."""
+
+    async def agent(job: Job) -> None:
+        await job.tool("desk___look", path="docs/a.md")
+        if len(run.jobs) == 1:
+            await job.report({"type": "text", "delta": "half"})  # ends without a result: it died
+        else:
+            await job.answer("whole")
+
+    async with running(tmp_path) as run:
+        run.serve(agent)
+        reply = await run.ask("x")
+        assert reply.json()["output"] == "whole"
+        first, second = run.jobs
+        assert first.document["turn"] == second.document["turn"]
+        assert first.document["capability"] != second.document["capability"]
+        row = run.store.turn(reply.json()["turnId"])
+        assert row is not None
+        assert row.attempt == 2
+
+
+async def test_agent_dies_twice(tmp_path: Path) -> None:
+    """An agent that dies in both attempts fails the turn."""
+
+    async def agent(job: Job) -> None:
+        await job.report({"type": "text", "delta": "half"})
+
+    async with running(tmp_path) as run:
+        run.serve(agent)
+        reply = await run.ask("x")
+        assert (reply.status_code, error_of(reply)) == (502, "BP416")
+
+
+async def test_agent_dies_after_an_effect(tmp_path: Path) -> None:
+    """After a call that may have had an effect the turn is not repeated, and the error names the call."""
+
+    async def agent(job: Job) -> None:
+        await job.tool("desk___send", text="x")
+        await job.report(b"")
+
+    async with running(tmp_path) as run:
+        run.serve(agent)
+        reply = await run.ask("x")
+        assert (reply.status_code, error_of(reply)) == (502, "BP415")
+        assert "desk.send" in reply.json()["error"]["message"]
+        assert len(run.jobs) == 1
+
+
+async def test_agent_process_gone(tmp_path: Path) -> None:
+    """When the supervisor says that an agent died, the turn that it took runs again on the next one."""
+    async with running(tmp_path) as run:
+        asking = asyncio.create_task(run.ask("x"))
+        first = await run.take()
+        run.gateway.turns.agent_gone(1)
+        second = await run.take()
+        assert first.document["turn"] == second.document["turn"]
+        assert (await first.answer("from the grave")).status_code == 401
+        await second.answer("alive")
+        assert (await asking).json()["output"] == "alive"
+
+
+async def test_idempotent_retry(tmp_path: Path) -> None:
+    """The same key gets the same answer from one turn, while it runs and afterwards; another question is refused."""
+
+    async def agent(job: Job) -> None:
+        await job.tool("desk___look", path="docs/a.md")
+        await asyncio.sleep(0.1)
+        await job.answer("from docs/a.md")
+
+    key = {"Idempotency-Key": "k1"}
+    async with running(tmp_path) as run:
+        run.serve(agent)
+        both = await asyncio.gather(run.ask("x", headers=key), run.ask("x", headers=key))
+        later = await run.ask("x", headers=key)
+        bodies = [r.json() for r in (*both, later)]
+        assert bodies[0] == bodies[1] == bodies[2]
+        assert len(run.jobs) == 1
+        other = await run.ask("y", headers=key)
+        assert (other.status_code, error_of(other)) == (409, "BP405")
+        foreign = await run.ask("x", headers=key, userId="bob")
+        assert foreign.json()["turnId"] != bodies[0]["turnId"]
+
+
+async def test_failed_turn_stays_failed_for_its_key(tmp_path: Path) -> None:
+    """A failed turn answers its key with the same error."""
+
+    async def agent(job: Job) -> None:
+        await job.report({"type": "error", "code": "oops", "message": "no idea"})
+
+    key = {"Idempotency-Key": "k1"}
+    async with running(tmp_path) as run:
+        run.serve(agent)
+        first, second = await run.ask("x", headers=key), await run.ask("x", headers=key)
+        assert (first.status_code, error_of(first)) == (502, "BP419")
+        assert first.json()["error"]["message"] == second.json()["error"]["message"]
+        assert len(run.jobs) == 1
+
+
+async def _cut_off(run: Running, effect: bool, key: str | None) -> None:
+    """Begin a turn and leave it in the middle, as a killed gateway does."""
+    headers = {"Idempotency-Key": key} if key else {}
+    asking = asyncio.create_task(run.ask("x", headers=headers))
+    job = await run.take()
+    await job.tool("desk___send" if effect else "desk___look", **({"text": "x"} if effect else {"path": "docs/a"}))
+    asking.cancel()
+
+
+async def test_restart_runs_the_turn_again(tmp_path: Path) -> None:
+    """A gateway that died in a turn with a key runs it again when it is back, in the same trace."""
+    async with running(tmp_path) as run:
+        await _cut_off(run, effect=False, key="k1")
+        left = run.store.running_turns()[0]
+    async with running(tmp_path) as run:
+        run.serve(echo)
+        body = (await run.ask("x", headers={"Idempotency-Key": "k1"})).json()
+        assert (body["output"], body["turnId"], body["traceId"]) == ("you said x", left.id, left.trace_id)
+        assert run.jobs[0].document["traceparent"].split("-")[1] == left.trace_id
+
+
+@pytest.mark.parametrize(("effect", "key", "code"), [(True, "k1", "BP415"), (False, None, "BP418")])
+async def test_restart_settles_what_is_not_repeated(tmp_path: Path, effect: bool, key: str | None, code: str) -> None:
+    """A turn with an effect, or one that nobody can ask for again, is failed by the next gateway."""
+    async with running(tmp_path) as run:
+        await _cut_off(run, effect, key)
+        left = run.store.running_turns()[0]
+    async with running(tmp_path) as run:
+        row = run.store.turn(left.id)
+        assert row is not None
+        assert row.status == "failed"
+        assert (row.error or "").startswith(code)
+        if key:
+            assert error_of(await run.ask("x", headers={"Idempotency-Key": key})) == code
+
+
+async def test_drain(tmp_path: Path) -> None:
+    """A gateway that is told to stop refuses new questions, and lets the running turn finish."""
+    async with running(tmp_path) as run:
+        asking = asyncio.create_task(run.ask("x"))
+        job = await run.take()
+        stopping = asyncio.create_task(run.gateway.stop())
+        await asyncio.sleep(0.05)
+        refused = await run.ask("y")
+        assert (refused.status_code, error_of(refused)) == (503, "BP407")
+        await job.answer("just in time")
+        await stopping
+        assert (await asking).json()["output"] == "just in time"
+
+
+async def test_agent_that_leaves_the_poll_gets_no_turn(tmp_path: Path) -> None:
+    """A question that comes when a polling agent has just hung up goes to the next one."""
+    async with running(tmp_path) as run:
+        poll = asyncio.create_task(run.agent.post("/agent/next"))
+        await asyncio.sleep(0.1)
+        poll.cancel()
+        asking = asyncio.create_task(run.ask("x"))
+        async with asyncio.timeout(3):
+            await (await run.take()).answer("here")
+        assert (await asking).json()["output"] == "here"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [b"no json\n", b'{"type":"other"}\n', b'{"type":"text","delta":5}\n', b'{"type":"result","output":"x"}\n', b"[1]\n"],
+)
+async def test_malformed_report(tmp_path: Path, event: bytes) -> None:
+    """A report that is none of the known events fails the turn, and the agent is told."""
+    async with running(tmp_path) as run:
+        asking = asyncio.create_task(run.ask("x"))
+        job = await run.take()
+        assert error_of(await job.report(event)) == "BP420"
+        assert error_of(await asking) == "BP420"
+
+
+async def test_oversized_report(tmp_path: Path) -> None:
+    """A report line over its bound fails the turn instead of filling memory."""
+    async with running(tmp_path) as run:
+        asking = asyncio.create_task(run.ask("x"))
+        job = await run.take()
+        await job.report(*[b"x" * 1_000_000] * 5)
+        assert error_of(await asking) == "BP420"
+
+
+async def test_forgotten_in_mid_turn(tmp_path: Path) -> None:
+    """A person erased while their turn runs still gets the answer, and nothing of it is kept."""
+    async with running(tmp_path) as run:
+        asking = asyncio.create_task(run.ask("My name is Ann.", userId="ann"))
+        job = await run.take()
+        run.store.forget("support", "ann")
+        await job.answer("hello")
+        assert (await asking).json()["output"] == "hello"
+        counts = run.store.counts()
+        assert (counts.messages, counts.facts) == (0, 0)
+
+
+async def test_stream(tmp_path: Path) -> None:
+    """A streamed answer comes in pieces and ends with the result."""
+    async with running(tmp_path) as run:
+        run.serve(echo)
+        reply = await run.ask("x", headers={"Accept": "text/event-stream"})
+        events = [line for line in reply.text.splitlines() if line]
+        assert events[0::2] == ["event: text", "event: text", "event: result"]
+        pieces = [json.loads(line[6:]) for line in events[1::2]]
+        assert "".join(p["delta"] for p in pieces[:2]) == pieces[2]["output"] == "you said x"
+
+
+async def test_stream_of_a_turn_that_begins_anew(tmp_path: Path) -> None:
+    """A reader of a stream is told to drop what was said before the agent died."""
+
+    async def agent(job: Job) -> None:
+        if len(run.jobs) == 1:
+            await job.report({"type": "text", "delta": "half"})
+        else:
+            await job.answer("whole")
+
+    async with running(tmp_path) as run:
+        run.serve(agent)
+        reply = await run.ask("x", stream=True)
+        assert [line[7:] for line in reply.text.splitlines() if line.startswith("event")] == [
+            "text", "reset", "text", "text", "result",
+        ]  # fmt: skip

@@ -127,9 +127,9 @@ async def test_parallel_calls_run_side_by_side(tmp_path: Path) -> None:
         async with running(gateway, tmp_path):
             began = time.monotonic()
             events = await gateway.ask("hi")
+            assert time.monotonic() - began < 1.4
     assert events[-1]["output"] == "done"
     assert [c["name"] for c in gateway.calls] == ["docs___search", "faq___search"]
-    assert time.monotonic() - began < 1.4
 
 
 async def test_a_models_failure_ends_the_turn_with_its_code(tmp_path: Path) -> None:
@@ -217,9 +217,8 @@ def served_at(gateway: FakeGateway, port: int) -> Any:
 
     @asynccontextmanager
     async def serve() -> Any:
-        config = uvicorn.Config(
-            gateway.app(), port=port, log_level="error", lifespan="off", timeout_graceful_shutdown=1
-        )
+        options = {"log_level": "critical", "lifespan": "off", "timeout_graceful_shutdown": 0}
+        config = uvicorn.Config(gateway.app(), port=port, **options)
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())
         try:

@@ -247,3 +247,22 @@ def test_a_port_in_use_is_named(paths: StagePaths) -> None:
     assert problem.code == "BP301"
     assert str(port) in problem.summary
     assert f"pid {os.getpid()}" in problem.summary
+
+
+def test_a_chosen_port_that_was_taken_meanwhile_is_given_up(paths: StagePaths) -> None:
+    """A port that nobody asked for does not stop an update: another is taken, and the outputs say so."""
+    resource(paths, "Token").create({"name": "sink-token"})
+    process, inputs = resource(paths, "Process"), sink(paths)
+    made = process.create(inputs)
+    SupervisorClient(paths).stop()
+    with socket.create_server(("127.0.0.1", made.outputs["port"])):
+        outputs = process.update("sink", inputs, made.outputs, inputs)
+        assert outputs["port"] != made.outputs["port"]
+        assert ping(outputs["url"]) == 200
+
+
+def test_a_second_create_finds_the_first(paths: StagePaths) -> None:
+    """A create that is done again, as after a killed run, keeps the process and its address."""
+    resource(paths, "Token").create({"name": "sink-token"})
+    process, inputs = resource(paths, "Process"), sink(paths)
+    assert process.create(inputs).outputs == process.create(inputs).outputs

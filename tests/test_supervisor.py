@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ import pytest
 from bedplate.blueprint.paths import StagePaths
 from bedplate.problems import BedplateError
 from bedplate.runtime.sandbox import SandboxSpec, agent_launch, probe
+from bedplate.runtime.supervisor import watch
 from bedplate.runtime.supervisor.client import SupervisorClient
 from bedplate.runtime.supervisor.logs import Log
 from bedplate.runtime.supervisor.sockets import connect_unix
@@ -371,6 +373,18 @@ def test_too_many_processes_are_ended(client: SupervisorClient) -> None:
     wait(lambda: process(client, "agent")["exit"])
     ended = process(client, "agent")["exit"]
     assert "allowed are 20" in ended or ended == "exit 1"
+
+
+def test_the_tree_of_processes_is_found_both_ways() -> None:
+    """A child and its child are found by the kernel's list of children and by looking at every parent."""
+    with subprocess.Popen(["/bin/sh", "-c", "sleep 60 & echo; wait"], stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()
+        by_parent = watch._children_by_parent()
+        assert by_parent(shell.pid) == watch._children(shell.pid) != []
+        assert watch.usage(shell.pid).pids == 2
+        for pid in (*by_parent(shell.pid), shell.pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 # the control socket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +31,12 @@ def usage(pid: int) -> Usage:
 
 
 def _tree(pid: int) -> list[int]:
+    children = _children if Path("/proc/thread-self/children").exists() else _children_by_parent()
     found, todo = [], [pid]
     while todo:
         each = todo.pop()
         found.append(each)
-        todo += _children(each)
+        todo += children(each)
     return found
 
 
@@ -49,8 +51,17 @@ def _children(pid: int) -> list[int]:
     return children
 
 
+def _children_by_parent() -> Callable[[int], list[int]]:
+    """The same on kernels without CONFIG_PROC_CHILDREN, by looking at every process once."""
+    below: dict[int, list[int]] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        fields = _status(int(process.name))
+        below.setdefault(fields.get("PPid", 0), []).append(int(process.name))
+    return lambda pid: below.get(pid, [])
+
+
 def _status(pid: int) -> dict[str, int]:
-    wanted = ("RssAnon", "RssShmem", "VmRSS", "Threads")
+    wanted = ("PPid", "RssAnon", "RssShmem", "VmRSS", "Threads")
     try:
         lines = Path(f"/proc/{pid}/status").read_text("utf-8", errors="replace").splitlines()
     except OSError:  # it ended

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -135,6 +135,7 @@ async def test_junit_names_places_and_folds_repeats(report: SuiteReport) -> None
     assert cases["gate latencyP95 max 8"].find("failure") is not None
 
 
+@settings(deadline=None)
 @given(st.text())
 async def test_junit_holds_any_answer(output: str) -> None:
     """Whatever the agent answers, control characters included, the XML is well-formed."""
@@ -183,3 +184,11 @@ async def test_annotations_warn_where_the_gates_pass() -> None:
     report = _report(await results(dataset(ROWS[:2])), Gate("contains", min=0.5))
     (line,) = github_annotations(report)
     assert line.startswith("::warning file=evals/faq.yaml,line=")
+
+
+async def test_annotations_keep_to_one_line() -> None:
+    """Line breaks, colons and commas of names and messages cannot end an annotation or begin another."""
+    rows = [{"name": "a:b,c\n::error::x", "inputs": "q\nr", "expected_output": "s\n::warning::t"}]
+    (line,) = github_annotations(_report(await results(dataset(rows))))
+    assert "\n" not in line
+    assert line.startswith("::warning file=evals/faq.yaml,line=2,title=a%3Ab%2Cc%0A%3A%3Aerror%3A%3Ax (0/1)::Contains")

@@ -95,7 +95,8 @@ def test_a_turn_is_one_trace_of_the_conventions(running: SinkProcess) -> None:
 
 
 @pytest.mark.parametrize(("content", "kept", "gone"), [
-    ("none", b"", b"answer"), ("redacted", b"an answer", b"ada@example"), ("full", b"ada@example.org", b"nothing of it"),
+    ("none", b"", b"answer"), ("redacted", b"an answer", b"ada@example"),
+    ("full", b"ada@example.org", b"nothing of it"),
 ])  # fmt: skip
 def test_content_is_kept_as_the_manifest_says(tmp_path: Path, content: Content, kept: bytes, gone: bytes) -> None:
     """Message text is dropped, masked or whole; a secret passes in no case; users are named only in `full`."""
@@ -137,6 +138,19 @@ def test_the_share_of_sampled_turns_is_the_ratio(running: SinkProcess) -> None:
     traces = list_traces(running.folder, limit=1000)
     assert 50 < len(traces) < 135
     assert {t.tool_calls for t in traces} == {2}
+
+
+def test_a_turn_that_runs_again_keeps_its_trace(running: SinkProcess) -> None:
+    """A turn taken up by another gateway is written under the trace id that its caller has; the next gets its own."""
+    writing = tracer(running)
+    given = {"agent": "support", "session": "s", "user": "u", "turn_id": "t", "input": "x"}
+    with writing.turn(**given, trace_id="ab" * 16) as again, writing.turn(**given) as other:
+        with writing.memory(again.traceparent) as memory:
+            pass
+    writing.close()
+    assert again.trace_id == memory.trace_id == "ab" * 16 != other.trace_id
+    assert [span.depth for span in get_trace(running.folder, "abab").spans] == [0, 1]
+    assert get_trace(running.folder, "abab").summary.status == "ok"
 
 
 def test_an_agents_traceparent_cannot_leave_its_turn(running: SinkProcess) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bedplate.traces import conventions as c
+from bedplate.traces.ids import TraceIds
 from bedplate.traces.outbox import Body, Outbox, Processor
 from bedplate.traces.redact import Content, Redactor
 
@@ -170,7 +170,9 @@ class GatewayTracer:
         self._token = token
         self._redactor = redactor or Redactor(content=content, secrets=(token,))
         self._outbox = Outbox(endpoint, token)
+        self._ids = TraceIds()
         self._provider = TracerProvider(
+            id_generator=self._ids,  # type: ignore[arg-type] # a structural match
             resource=Resource(resource.attributes(), c.SCHEMA_URL), sampler=ParentBasedTraceIdRatio(sample_ratio),
             shutdown_on_exit=False,
         )  # fmt: skip
@@ -185,14 +187,15 @@ class GatewayTracer:
     def turn(self, *, agent: str, session: str, user: str, turn_id: str, input: str, trace_id: str = "") -> TurnSpan:
         """Open the root span of a turn, which begins a new trace.
 
-        With `trace_id` it goes on in that one: a turn that a restarted gateway runs again. Its first root was lost.
+        With `trace_id` it is the root of that one: a turn that a restarted gateway runs again. Its first root was lost.
         """
         attributes = {
             c.OPERATION: c.INVOKE_AGENT, c.AGENT_NAME: agent, c.CONVERSATION: session, c.USER: self.person(user),
             c.TURN: turn_id, c.INPUT_MESSAGES: _message("user", input),
         }  # fmt: skip
-        parent = f"00-{trace_id}-{secrets.token_hex(8)}-01" if trace_id else None
-        return TurnSpan(self._start(f"{c.INVOKE_AGENT} {agent}", "SERVER", parent, attributes), self._redactor)
+        with self._ids.begin(trace_id):
+            span = self._start(f"{c.INVOKE_AGENT} {agent}", "SERVER", None, attributes)
+        return TurnSpan(span, self._redactor)
 
     def tool(self, parent: str, *, tool: str, operation: str, call_id: str, arguments: Mapping[str, Any]) -> ToolSpan:
         """Open the span of a tool call below `parent` (a traceparent)."""

@@ -129,7 +129,8 @@ def test_the_gateway_can_read_its_blueprint_back(project: Path) -> None:
 def test_a_limit_changes_the_gateway_only(project: Path) -> None:
     """A changed limit shows in the gateway's inputs at its path and nowhere else."""
     before = register(blueprint(project), project)
-    after = register(replace(blueprint(project), limits=Limits(tokens=7)), project)
+    changed = replace(blueprint(project), limits=Limits(tokens=7), digests=Digests("sha256:b2", "sha256:h2"))
+    after = register(changed, project)
     assert [name for name in after if after[name] != before[name]] == ["gateway"]
     assert after["gateway"]["config"]["blueprint"]["limits"]["tokens"] == 7
 

@@ -108,7 +108,6 @@ def _sink(setting: _Setting, tokens: list[Any]) -> Any:
         "folder": str(paths.traces),
         "retention": tracing.retention,
         "content": tracing.content,
-        "sampleRatio": tracing.sample_ratio,
         "secretsFolder": str(paths.secrets),
     }
     return sdk.Process(
@@ -180,14 +179,8 @@ def _agent(setting: _Setting) -> None:
     from bedplate.providers.bedplate import sdk
 
     blueprint = setting.blueprint
-    config = {
-        "name": blueprint.name,
-        "instructions": blueprint.instructions,
-        "model": {"id": blueprint.model.id, "settings": dict(blueprint.model.settings)},
-        "memory": blueprint.memory.long_term is not None,
-        "stage": blueprint.stage,
-        "behaviourDigest": blueprint.digests.behaviour,
-    }
+    # What it does not need is not here, so that it does not restart for it: the gateway decides model, limits and tools.
+    config = {"name": blueprint.name, "instructions": blueprint.instructions}
     bounds = {"backend": setting.sandbox, "memory": blueprint.sandbox.memory, "pids": blueprint.sandbox.pids}
     # It waits for no one: the supervisor keeps its listener until the gateway comes, so both start at the same time.
     sdk.Process(

@@ -58,6 +58,30 @@ def blueprint_of(folder: Path, document: Any, stage: str | None = None) -> Bluep
     return resolve(load(folder / "agent.yaml"), stage)
 
 
+def search_tool(name: str, use: str) -> dict[str, Any]:
+    """A search tool that may read all of a data source."""
+    return {"name": name, "type": "search", "use": use, "scopes": [{"read": "*"}]}
+
+
+def small(**sections: Any) -> dict[str, Any]:
+    """The smallest document, with more sections."""
+    return {
+        "apiVersion": "bedplate.dev/v1",
+        "kind": "Agent",
+        "metadata": {"name": "small"},
+        "intent": "script",
+        "model": "bedplate:extractive",
+        "instructions": "Answer.",
+        **sections,
+    }
+
+
+def searching(**data: Any) -> dict[str, Any]:
+    """A document with one data source and a search tool over it."""
+    source = {"name": "docs", "type": "files", "path": "docs", **data}
+    return small(data=[source], tools=[search_tool("docs", "docs")])
+
+
 def schema_fields() -> set[str]:
     """Every field as `Definition.key`, but those of overlays, which are the sections again."""
     schema = model_schema()

@@ -434,6 +434,25 @@ def test_without_a_supervisor_requests_say_so(tmp_path: Path) -> None:
     client.stop()
 
 
+def test_restarts_leak_no_descriptors(client: SupervisorClient) -> None:
+    """Gateway and agent restarted three times, and three failed changes, leave as many descriptors open as before."""
+    backend = CONFINED[0]
+    gateway = ProcessSpec("gateway", program("gateway"), ready="fd", serves_agent=True)
+    client.apply(gateway)
+    client.apply(confined("agent", program("agent"), backend))
+    status = client.status()
+    assert status is not None
+    descriptors = Path(f"/proc/{status['pid']}/fd")
+    wait(lambda: "for agent" in client.paths.log("agent").read_text())
+    before = len(list(descriptors.iterdir()))
+    for _ in range(3):
+        client.restart("agent")
+        client.restart("gateway")
+        with pytest.raises(BedplateError):
+            client.apply(replace(gateway, argv=("/bin/false",)))
+    wait(lambda: len(list(descriptors.iterdir())) <= before)
+
+
 def test_the_supervisor_is_small(client: SupervisorClient) -> None:
     """It imports so little that it stays under 16 MB."""
     status = client.status()

@@ -179,7 +179,7 @@ def _agent(setting: _Setting) -> None:
     from bedplate.providers.bedplate import sdk
 
     blueprint = setting.blueprint
-    # What it does not need is not here, so that it does not restart for it: the gateway decides model, limits and tools.
+    # What it does not need is not here and does not restart it: the gateway decides model, limits and tools.
     config = {"name": blueprint.name, "instructions": blueprint.instructions}
     bounds = {"backend": setting.sandbox, "memory": blueprint.sandbox.memory, "pids": blueprint.sandbox.pids}
     # It waits for no one: the supervisor keeps its listener until the gateway comes, so both start at the same time.

@@ -473,3 +473,12 @@ def test_logs_rotate(tmp_path: Path) -> None:
     assert all(p.stat().st_size <= 100 for p in tmp_path.iterdir())
     assert log.tail(1) == ["line 49"]
     log.close()
+
+
+def test_a_full_disk_loses_log_lines_only(tmp_path: Path) -> None:
+    """Writing where there is no room counts what was lost and raises nothing."""
+    (tmp_path / "x.log").symlink_to("/dev/full")
+    log = Log(tmp_path / "x.log")
+    log.write(b"words")
+    assert log.lost == 5
+    log.close()

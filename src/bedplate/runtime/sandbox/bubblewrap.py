@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bedplate.runtime.sandbox.model import TMP_BYTES, SandboxSpec
 
+_SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 _SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 
@@ -49,16 +50,9 @@ def _namespaces() -> tuple[str, ...]:
 
 
 def _system() -> Iterable[str]:
-    yield from (
-        "--hostname",
-        "sandbox",
-        "--ro-bind",
-        "/usr",
-        "/usr",
-        "--ro-bind-try",
-        "/etc/ld.so.cache",
-        "/etc/ld.so.cache",
-    )
+    yield from ("--hostname", "sandbox", "--ro-bind", "/usr", "/usr")
+    for name in _SYSTEM_FILES:
+        yield from ("--ro-bind-try", name, name)
     for name in _SYSTEM_LINKS:
         path = Path(name)
         if path.is_symlink():

@@ -264,3 +264,19 @@ def test_a_reader_beside_a_running_update_always_sees_a_whole_state(tmp_path: Pa
     while not done.is_set():
         assert {"shop-dev", "a"} <= {r.name for r in bench.engine.resources(bench.stack)}
     writer.join()
+
+
+def test_a_lock_on_a_removed_file_is_no_lock(tmp_path: Path) -> None:
+    """Who opened the lock's file before its owner removed it holds nothing, also when there is a new file by then."""
+    import os
+
+    from bedplate.engine.lock import is_current
+
+    path = tmp_path / "lock.json"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+    assert is_current(fd, path)
+    path.unlink()
+    assert not is_current(fd, path)
+    path.write_text("")
+    assert not is_current(fd, path)
+    os.close(fd)

@@ -57,7 +57,7 @@ def _acquire(path: Path, clock: Callable[[], float]) -> int:
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_current(fd, path):
+            if is_current(fd, path):
                 _refuse_foreign_lease(fd, path, clock())
                 return fd
         except BlockingIOError:
@@ -70,7 +70,8 @@ def _acquire(path: Path, clock: Callable[[], float]) -> int:
         os.close(fd)
 
 
-def _is_current(fd: int, path: Path) -> bool:
+def is_current(fd: int, path: Path) -> bool:
+    """Whether the open file is the one at `path`, and not one that its last owner has removed."""
     try:
         return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:

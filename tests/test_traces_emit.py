@@ -144,9 +144,10 @@ def test_a_turn_that_runs_again_keeps_its_trace(running: SinkProcess) -> None:
     """A turn taken up by another gateway is written under the trace id that its caller has; the next gets its own."""
     writing = tracer(running)
     given = {"agent": "support", "session": "s", "user": "u", "turn_id": "t", "input": "x"}
-    with writing.turn(**given, trace_id="ab" * 16) as again, writing.turn(**given) as other:
-        with writing.memory(again.traceparent) as memory:
-            pass
+    again, other = writing.turn(**given, trace_id="ab" * 16), writing.turn(**given)
+    memory = writing.memory(again.traceparent)
+    for span in (memory, again, other):
+        span.end()
     writing.close()
     assert again.trace_id == memory.trace_id == "ab" * 16 != other.trace_id
     assert [span.depth for span in get_trace(running.folder, "abab").spans] == [0, 1]

@@ -114,7 +114,8 @@ def test_a_trace_over_midnight_is_whole(tmp_path: Path) -> None:
 def test_a_turn_without_its_root_is_unfinished(tmp_path: Path) -> None:
     """A turn whose gateway died is listed as unfinished, and its spans are shown as orphans."""
     write(tmp_path, child(1, 99, 2, **{c.OPERATION: c.EXECUTE_TOOL, c.DECISION: "deny"}))
-    (summary,) = list_traces(tmp_path)
+    (summary,) = list_traces(tmp_path, status="unfinished")
+    assert list_traces(tmp_path, status="ok") == list_traces(tmp_path, status="error") == []
     assert (summary.status, summary.tool_calls, summary.denials) == ("unfinished", 1, 1)
     (span,) = get_trace(tmp_path, trace_id(1).hex()).spans
     assert span.orphan

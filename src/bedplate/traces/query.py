@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bedplate.problems import BedplateError, Problem
 from bedplate.traces import conventions as c
 from bedplate.traces.reader import Reader
 from bedplate.traces.tree import TraceSpan, preorder
 
+Status = Literal["ok", "error", "unfinished"]
 PREVIEW = 120
 TAIL_WINDOW = 6 * 3600
 """Seconds: how long a turn may last and still appear in `tail` when it ends."""
@@ -72,7 +73,7 @@ class Trace:
 
 def list_traces(
     folder: Path, limit: int = 20, since: float | None = None, stage: str | None = None, session: str | None = None,
-    status: str | None = None, text: str | None = None,
+    status: Status | None = None, text: str | None = None,
 ) -> list[TraceSummary]:  # fmt: skip
     """The latest traces, newest first. `since` is Unix seconds; `text` is looked for in what was said, any case.
 
@@ -80,7 +81,7 @@ def list_traces(
     """
     with Reader(folder) as reader:
         found: list[TraceSummary] = []
-        for trace_id in reader.trace_ids(since=since, stage=stage, session=session, text=text):
+        for trace_id in reader.trace_ids(since=since, stage=stage, session=session, status=status, text=text):
             spans = reader.spans(trace_id)
             if text is not None and not any(says(span.content, text) for span in spans):
                 continue

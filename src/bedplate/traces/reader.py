@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from bedplate.problems import BedplateError, Problem, Where
 from bedplate.traces.segments import VERSION, segments
-from bedplate.traces.tree import TraceSpan
+from bedplate.traces.tree import STATUS_ERROR, TraceSpan
 
 _SPAN = (
     "span_id, parent_id, name, operation, source, started, ended, status, message, agent, stage, session, model, tool,"
@@ -43,10 +43,13 @@ class Reader:
             connection.close()
 
     def trace_ids(
-        self, *, since: float | None, stage: str | None, session: str | None, text: str | None
+        self, *, since: float | None, stage: str | None, session: str | None, status: str | None, text: str | None
     ) -> Iterator[str]:
-        """Ids of traces with a span that fits, those with the latest spans first, each once."""
-        where, values = _where(since, stage, session, text)
+        """Ids of traces with a span that fits, those with the latest spans first, each once.
+
+        `status` looks at each segment alone and `text` is a rough sieve: what comes out has to be looked at again.
+        """
+        where, values = _where(since, stage, session, status, text)
         seen: set[str] = set()
         for row in self._rows(f"SELECT trace_id FROM spans WHERE {where} ORDER BY started DESC", values):
             if row[0] not in seen:
@@ -102,8 +105,16 @@ class Reader:
                 yield from connection.execute(sql, values)
 
 
+_ROOTS = "(SELECT trace_id FROM spans WHERE parent_id = '' AND source = ''"
+_STATUS = {
+    "ok": f"trace_id IN {_ROOTS} AND status != {STATUS_ERROR})",
+    "error": f"trace_id IN {_ROOTS} AND status = {STATUS_ERROR})",
+    "unfinished": f"trace_id NOT IN {_ROOTS})",
+}
+
+
 def _where(
-    since: float | None, stage: str | None, session: str | None, text: str | None
+    since: float | None, stage: str | None, session: str | None, status: str | None, text: str | None
 ) -> tuple[str, tuple[Any, ...]]:
     clauses: list[str] = ["1"]
     values: list[Any] = []
@@ -114,6 +125,8 @@ def _where(
         if wanted is not None:
             clauses.append(f"{column} = ?")
             values.append(wanted)
+    if status is not None:
+        clauses.append(_STATUS[status])
     if text is not None:
         # A rough sieve: JSON may have escaped quotes and other characters once or twice, so they match anything.
         pattern = "".join(

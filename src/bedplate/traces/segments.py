@@ -27,7 +27,7 @@ CREATE TABLE spans (
   PRIMARY KEY (trace_id, span_id, source)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX spans_by_start ON spans (started, trace_id);
-CREATE INDEX spans_roots ON spans (started, trace_id) WHERE parent_id = '' AND source = '';
+CREATE INDEX spans_roots ON spans (started, trace_id, status) WHERE parent_id = '' AND source = '';
 CREATE TABLE content (
   trace_id TEXT NOT NULL, span_id TEXT NOT NULL, source TEXT NOT NULL, body TEXT NOT NULL,
   PRIMARY KEY (trace_id, span_id, source)

@@ -223,7 +223,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.done()
 
     def _post(self) -> None:
-        if not self.server.sink.authorised(self.headers.get("Authorization", "")):
+        try:
+            authorised = self.server.sink.authorised(self.headers.get("Authorization", ""))
+        except OSError as error:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"the secrets cannot be read now: {error.strerror}")
+            return
+        if not authorised:
             self._refuse(HTTPStatus.UNAUTHORIZED, "this needs the sink's token")
             return
         what = self.path.removeprefix("/v1/")
@@ -293,7 +298,7 @@ def serve(config: SinkConfig, listener: socket.socket, stop: threading.Event) ->
     sink = Sink(config)
     server = _Server(listener, sink)
     sink.sweep()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="accept", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, name="accept", daemon=True)
     thread.start()
     while not stop.wait(SWEEP):
         sink.sweep()

@@ -268,7 +268,7 @@ async def test_a_missing_program_is_an_error_at_the_start(tmp_path: Path) -> Non
 
 
 @asynccontextmanager
-async def http(token: str, json_response: bool) -> AsyncIterator[str]:
+async def http(token: str, json_response: bool, port: int = 0) -> AsyncIterator[str]:
     from mcp.server.mcpserver import MCPServer
     from starlette.middleware import Middleware
 
@@ -294,7 +294,7 @@ async def http(token: str, json_response: bool) -> AsyncIterator[str]:
 
     app = server.streamable_http_app(json_response=json_response)
     app.user_middleware.insert(0, Middleware(Guard))
-    async with served(app) as url:
+    async with served(app, port) as url:
         yield f"{url}/mcp"
 
 
@@ -311,6 +311,22 @@ async def test_an_http_server_is_called_with_its_credential(tmp_path: Path, json
     assert result.text == "42", result.text
     assert big.error
     assert after.text == "8"
+
+
+@pytest.mark.parametrize("json_response", [True, False])
+async def test_an_http_server_that_goes_and_comes_back(tmp_path: Path, json_response: bool) -> None:
+    """While it is gone calls fail with an error; once it is back the same tool works again."""
+    async with http("token", json_response) as url:
+        tools = toolset(tmp_path, url=url, credential="token")
+        await tools.start()
+        assert (await tools.call("double", {"number": 1}, context())).text == "2"
+    gone = await tools.call("double", {"number": 1}, context(seconds=2))
+    async with http("token", json_response, int(url.split(":")[2].split("/")[0])), asyncio.timeout(20):
+        while (again := await tools.call("double", {"number": 2}, context())).error:
+            await asyncio.sleep(0.1)
+        await tools.close()
+    assert gone.error
+    assert again.text == "4"
 
 
 async def test_a_refused_credential_is_told_without_it(tmp_path: Path) -> None:

@@ -34,10 +34,11 @@ def context(allowed: Callable[[Question], bool] = lambda _: True, seconds: float
 
 
 @asynccontextmanager
-async def served(app: Any) -> AsyncIterator[str]:
-    """An ASGI application on a free loopback port; gives its address."""
+async def served(app: Any, port: int = 0) -> AsyncIterator[str]:
+    """An ASGI application on a loopback port, free or given; gives its address."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bedplate.search.model import Hit
 from bedplate.search.ranking import Term, coverage
@@ -62,7 +63,7 @@ def is_whole(block: str) -> bool:
 
 def _best(stems: Sequence[Sequence[str]], terms: Sequence[Term]) -> int:
     heading = frozenset(stems[0])
-    weighted = [Term(t.token, t.stems, t.weight * (_IN_HEADING if t.within(heading) else 1.0)) for t in terms]
+    weighted = [replace(t, weight=t.weight * (_IN_HEADING if t.within(heading) else 1.0)) for t in terms]
     scores = [coverage(weighted, frozenset(block)) + (_FIRST if not i else 0.0) for i, block in enumerate(stems[1:])]
     return scores.index(max(scores))
 

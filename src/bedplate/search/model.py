@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CONFIDENT = 0.65
+CONFIDENT = 0.5
 """`Hit.confidence` from which a passage may be quoted as an answer. Measured by `bench/search_cpython.py`."""
 
 

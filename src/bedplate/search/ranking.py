@@ -13,6 +13,9 @@ from bedplate.search.words import STOP_WORDS, Token
 # their headings (bench/search_cpython.py) and kept round: a change of a fifth in any of them moves few questions.
 BM25, COVERAGE, HEADING, ADJACENT = 0.6, 1.0, 0.5, 0.4
 EXACT = 1.0  # on top, where the query is the heading word for word
+WORDING = 0.3  # at most, for a heading that shares the question's words, `who` and `where` among them
+DEFINES = 0.8  # on top, for a passage that says what the thing is that the question asks the meaning of
+RELATED = 0.6  # of a word's weight, where only a related word stands
 OPENING = 0.1  # on top, for the passage that opens its section
 
 
@@ -23,10 +26,13 @@ class Term:
     token: Token
     stems: tuple[tuple[str, ...], ...]
     weight: float
+    related: tuple[tuple[str, ...], ...] = ()
 
-    def within(self, stems: frozenset[str]) -> bool:
-        """Whether one of its forms stands in `stems`."""
-        return any(all(stem in stems for stem in form) for form in self.stems if form)
+    def within(self, stems: frozenset[str]) -> float:
+        """1 where one of its forms stands in `stems`, less for a related word, else 0."""
+        if _any(self.stems, stems):
+            return 1.0
+        return RELATED if _any(self.related, stems) else 0.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Candidate:
     heading: Sequence[str]
     last: Sequence[str]
     body: Sequence[str]
+    defines: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,10 @@ class Ranked:
     confidence: float
 
 
+def _any(forms: Sequence[Sequence[str]], stems: frozenset[str]) -> bool:
+    return any(form and all(stem in stems for stem in form) for form in forms)
+
+
 def weight(passages: int, having: int) -> float:
     """Inverse document frequency, in (0, 1]: 1 for a word that stands nowhere, least for the commonest."""
     return math.log((passages + 1) / (having + 0.5) + 1) / math.log((passages + 1) / 0.5 + 1)
@@ -61,14 +72,14 @@ def rank(terms: Sequence[Term], candidates: Iterable[Candidate], query: Sequence
     """The candidates, best first. `query` holds the stems of all its words, for headings that are the query."""
     found = list(candidates)
     best = max((c.bm25 for c in found), default=0.0) or 1.0
-    ranked = [_score(terms, c, c.bm25 / best, EXACT if query and list(c.last) == list(query) else 0.0) for c in found]
+    ranked = [_score(terms, c, c.bm25 / best, query) for c in found]
     return sorted(ranked, key=lambda r: (-r.score, r.candidate.id))
 
 
 def coverage(terms: Sequence[Term], stems: frozenset[str]) -> float:
     """The share of the query's weight whose words stand in `stems`."""
     total = sum(term.weight for term in terms)
-    return sum(term.weight for term in terms if term.within(stems)) / total if total else 0.0
+    return sum(term.weight * term.within(stems) for term in terms) / total if total else 0.0
 
 
 def diverse(ranked: Sequence[Ranked], limit: int, first: int = 5, per_document: int = 2) -> list[Ranked]:
@@ -86,13 +97,15 @@ def diverse(ranked: Sequence[Ranked], limit: int, first: int = 5, per_document: 
     return (head + rest)[:limit]
 
 
-def _score(terms: Sequence[Term], candidate: Candidate, bm25: float, exact: float) -> Ranked:
+def _score(terms: Sequence[Term], candidate: Candidate, bm25: float, query: Sequence[str]) -> Ranked:
     own = frozenset((*candidate.heading, *candidate.body))
     whole = own | frozenset(candidate.title)
     covered = coverage(terms, own)
     score = (
-        exact
+        (EXACT if query and list(candidate.last) == list(query) else 0.0)
         + (0.0 if candidate.part else OPENING)
+        + (DEFINES if candidate.defines else 0.0)
+        + WORDING * _shared(candidate.last, query)
         + BM25 * bm25
         + COVERAGE * (0.7 * covered + 0.3 * coverage(terms, whole))
         + HEADING * _likeness(terms, candidate.last)
@@ -110,6 +123,12 @@ def _likeness(terms: Sequence[Term], heading: Sequence[str]) -> float:
     asked = {stem for term in terms for form in term.stems for stem in form}
     said = len(topical & asked) / len(topical)
     return 2 * covered * said / (covered + said) if said else 0.0
+
+
+def _shared(left: Sequence[str], right: Sequence[str]) -> float:
+    """The share of words that two texts have in common, of all that either has."""
+    both = set(left) | set(right)
+    return len(set(left) & set(right)) / len(both) if both else 0.0
 
 
 def _adjacent(terms: Sequence[Term], stems: Sequence[str]) -> float:

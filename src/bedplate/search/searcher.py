@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from bedplate.search.index import FORMAT
 from bedplate.search.model import Hit
 from bedplate.search.ranking import Candidate, Ranked, Term, diverse, rank, weight
 from bedplate.search.sections import SEPARATOR
-from bedplate.search.words import Stemmer, Token, parts_of, phrase_of, tokens_of
+from bedplate.search.words import Stemmer, Token, defined_in, parts_of, phrase_of, tokens_of
 
 _COLUMNS = "bm25(words, 1.0, 3.0, 1.0, 0.5)"  # title, heading, body, parts of compound names
 _CANDIDATES = 40
@@ -47,7 +48,7 @@ class SearchIndex:
             terms = self._terms(tokens_of(query))
             if not terms or limit < 1:
                 return []
-            candidates = self._candidates(_expressions(terms, query), allowed)
+            candidates = self._candidates(_expressions(terms, query), allowed, _defining(query))
             ranked = rank(terms, candidates, self._stemmer.stems([query])[0])
             return [self._hit(item) for item in diverse(ranked, limit)]
 
@@ -78,13 +79,14 @@ class SearchIndex:
             self._stemmer.close()
 
     def _terms(self, tokens: list[Token]) -> list[Term]:
-        forms = [form for token in tokens for form in token.forms]
+        forms = [form for token in tokens for form in (*token.forms, *token.related)]
         stems = iter(self._stemmer.stems(forms))
         terms: list[Term] = []
         for token in tokens:
             alternatives = tuple(tuple(next(stems)) for _ in token.forms)
+            related = tuple(tuple(next(stems)) for _ in token.related)
             if alternatives[0]:
-                terms.append(Term(token, alternatives, self._weight(alternatives[0])))
+                terms.append(Term(token, alternatives, self._weight(alternatives[0]), related))
         return terms
 
     def _weight(self, stems: tuple[str, ...]) -> float:
@@ -95,7 +97,9 @@ class SearchIndex:
         row = self._db.execute("SELECT passages FROM term WHERE stem = ?", (stem,)).fetchone()
         return row[0] if row else 0
 
-    def _candidates(self, expressions: list[str], allowed: Callable[[str], bool]) -> list[Candidate]:
+    def _candidates(
+        self, expressions: list[str], allowed: Callable[[str], bool], defining: re.Pattern[str] | None
+    ) -> list[Candidate]:
         """The best by BM25 of each expression's passages, where `allowed` accepts their document."""
         verdicts: dict[str, bool] = {}
         rows: dict[int, _Row] = {}
@@ -110,7 +114,7 @@ class SearchIndex:
                 taken += 1
                 if taken == _CANDIDATES:
                     break
-        return self._read(rows)
+        return self._read(rows, defining)
 
     def _matches(self, expression: str) -> Iterator[tuple[int, int, int, float, str, str, str, str]]:
         # The inner query sorts numbers only; texts are read for the rows that are really taken.
@@ -122,7 +126,7 @@ class SearchIndex:
         )
         yield from cursor
 
-    def _read(self, rows: dict[int, _Row]) -> list[Candidate]:
+    def _read(self, rows: dict[int, _Row], defining: re.Pattern[str] | None) -> list[Candidate]:
         texts = [
             text
             for _, _, _, title, heading, body in rows.values()
@@ -130,8 +134,18 @@ class SearchIndex:
         ]
         stems = iter(self._stemmer.stems(texts))
         return [
-            Candidate(number, document, part, bm25, next(stems), next(stems), next(stems), next(stems))
-            for number, (document, part, bm25, *_) in rows.items()
+            Candidate(
+                number,
+                document,
+                part,
+                bm25,
+                next(stems),
+                next(stems),
+                next(stems),
+                next(stems),
+                bool(defining and defining.search(text)),
+            )
+            for number, (document, part, bm25, _, _, text) in rows.items()
         ]
 
     def _hit(self, item: Ranked) -> Hit:
@@ -148,6 +162,15 @@ def _expressions(terms: list[Term], query: str) -> list[str]:
     words = [term.token.expression for term in terms]
     both = [" OR ".join(words), " AND ".join(words)] if len(words) > 1 else words
     return [*both, f"heading : {phrase_of(query)}"]
+
+
+def _defining(query: str) -> re.Pattern[str] | None:
+    """Lines that say what the thing is which `query` asks the meaning of: entries of glossaries, "A scope is …"."""
+    thing = defined_in(query)
+    if not thing:
+        return None
+    words = r"\W+".join(re.escape(word.rstrip("s")) + "s?" for word in thing.split())
+    return re.compile(rf"^[\s>*|`_\-]*(?:an?\s+|the\s+)?{words}[`*_]*\s*(?:[:|—–]|(?:is|are|means?)\b)", re.I | re.M)
 
 
 def _last(heading: str) -> str:

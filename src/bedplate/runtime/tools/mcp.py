@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mcp.client.client import Client
 
 MAX_PAGES = 50  # of a server's list of tools
+_LISTEN_AGAIN = 5.0  # seconds after which a subscription that ended is opened again
 # Becomes the command in the project's folder; the sandbox starts everything in /tmp.
 _IN_FOLDER = "import os,sys;os.chdir(sys.argv[1]);os.execvp(sys.argv[2],sys.argv[2:])"
 
@@ -226,10 +227,14 @@ class McpToolset:
         from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
         from mcp.shared.exceptions import MCPError
 
-        with contextlib.suppress(ListenNotSupportedError, SubscriptionLost, MCPError):
-            async with client.listen(tools_list_changed=True) as changes:
-                async for _ in changes:
-                    self._state.changed.set()
+        with contextlib.suppress(ListenNotSupportedError, MCPError):
+            while True:
+                with contextlib.suppress(SubscriptionLost):
+                    async with client.listen(tools_list_changed=True) as changes:
+                        async for _ in changes:
+                            self._state.changed.set()
+                await asyncio.sleep(_LISTEN_AGAIN)
+                self._state.changed.set()  # what changed in between was told to nobody
 
     async def _refresh(self, client: Client, state: _State) -> None:
         while True:

@@ -78,11 +78,18 @@ class Desk:
         self.sent: list[str] = []
         self.closed = False
         self.hold: asyncio.Event | None = None
+        self.listing: asyncio.Event | None = None
+        self.hidden: set[str] = set()
 
     async def start(self) -> None:
         return
 
     async def operations(self) -> tuple[Operation, ...]:
+        if self.listing is not None:
+            await self.listing.wait()
+        return tuple(o for o in self._all() if o.name not in self.hidden)
+
+    def _all(self) -> tuple[Operation, ...]:
         def schema(name: str) -> dict[str, Any]:
             return {
                 "type": "object",
@@ -205,8 +212,8 @@ class Running:
     def __init__(self, gateway: Gateway, store: Store, desk: Desk, model: Model, outer: str, inner: str) -> None:
         self.gateway, self.store, self.desk, self.model = gateway, store, desk, model
         self.outer, self.inner = outer, inner
-        self.http = httpx2.AsyncClient(base_url=outer, trust_env=False, timeout=20)
-        self.agent = httpx2.AsyncClient(base_url=inner, trust_env=False, timeout=20)
+        self.http = httpx2.AsyncClient(base_url=outer, trust_env=False, verify=False, timeout=20)
+        self.agent = httpx2.AsyncClient(base_url=inner, trust_env=False, verify=False, timeout=20)
         self.jobs: list[Job] = []
         self._agents: list[asyncio.Task[None]] = []
 
@@ -251,13 +258,15 @@ def listener() -> socket.socket:
 
 
 @asynccontextmanager
-async def running(folder: Path, plan: Blueprint | None = None, **parts: Any) -> AsyncIterator[Running]:
+async def running(
+    folder: Path, plan: Blueprint | None = None, desk: Desk | None = None, tracer: GatewayTracer | None = None
+) -> AsyncIterator[Running]:
     """A gateway with a real store, tracer and servers. Leaving it without `stop` is like its death for the store."""
     plan = plan or blueprint()
     store = Store.open(folder / "memory.db")
     resource = TraceResource(plan.name, plan.stage, "b", "h")
-    tracer = parts.get("tracer") or GatewayTracer(resource, "http://127.0.0.1:9", "t", sample_ratio=0.0)
-    desk, model = parts.get("desk") or Desk(), parts.get("model") or Model()
+    tracer = tracer or GatewayTracer(resource, "http://127.0.0.1:9", "t", sample_ratio=0.0)
+    desk, model = desk or Desk(), Model()
     gateway = Gateway(plan, Parts(store, tracer, {"desk": desk}), KEY)
     inner = gateway.with_router(model)
     await gateway.start()

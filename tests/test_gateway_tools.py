@@ -16,15 +16,15 @@ from bedplate.access import Grant, Never, ScopeSet
 from bedplate.blueprint.model import Limits
 from bedplate.problems import BedplateError
 from bedplate.runtime.gateway.schemas import Schemas
-from gateway_support import Job, Running, blueprint, running
+from gateway_support import Desk, Job, Running, blueprint, running
 
 RPC = {"jsonrpc": "2.0", "id": 1}
 
 
 @asynccontextmanager
-async def working(folder: Path, **changes: Any) -> AsyncIterator[tuple[Running, Job]]:
+async def working(folder: Path, desk: Desk | None = None, **changes: Any) -> AsyncIterator[tuple[Running, Job]]:
     """A turn in the middle: the gateway, and the job of its agent."""
-    async with running(folder, blueprint(**changes)) as run:
+    async with running(folder, blueprint(**changes), desk) as run:
         asking = asyncio.create_task(run.ask("x", userId="ann"))
         job = await run.take()
         yield run, job
@@ -128,19 +128,14 @@ async def test_tool_that_takes_too_long(tmp_path: Path) -> None:
 
 async def test_call_that_is_still_being_looked_up_when_its_turn_ends(tmp_path: Path) -> None:
     """No call begins after its turn has ended."""
-    async with working(tmp_path) as (run, job):
-        run.gateway.dispatch._known.clear()
-        release, original = asyncio.Event(), run.desk.operations
-
-        async def slow() -> Any:
-            await release.wait()
-            return await original()
-
-        run.desk.operations = slow  # type: ignore[method-assign]
+    desk = Desk()
+    desk.hidden = {"send"}
+    async with working(tmp_path, desk) as (run, job):
+        desk.hidden, desk.listing = set(), asyncio.Event()
         calling = asyncio.create_task(job.tool("desk___send", text="x"))
         await asyncio.sleep(0.1)
         await job.answer("done")
-        release.set()
+        desk.listing.set()
         assert "the turn is over" in (await calling)["content"][0]["text"]
         assert run.desk.sent == []
 
@@ -152,16 +147,15 @@ async def test_official_client(tmp_path: Path, mode: str) -> None:
     from mcp.client.streamable_http import streamable_http_client
 
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    async with working(tmp_path) as (run, job):
-        async with httpx2.AsyncClient(headers=job.auth, trust_env=False) as http:
-            transport = streamable_http_client(f"{run.inner}/mcp", http_client=http)
-            async with Client(transport, mode=mode) as client:
-                listed = await client.list_tools()
-                assert "desk___look" in {t.name for t in listed.tools}
-                result = await client.call_tool("desk___look", {"path": "docs/a"})
-                assert (result.is_error, result.content[0].text) == (False, "text of docs/a")
-                denied = await client.call_tool("desk___look", {"path": "secret"})
-                assert denied.is_error
+    async with working(tmp_path) as (run, job), httpx2.AsyncClient(headers=job.auth, trust_env=False) as http:
+        transport = streamable_http_client(f"{run.inner}/mcp", http_client=http)
+        async with Client(transport, mode=mode) as client:
+            listed = await client.list_tools()
+            assert "desk___look" in {t.name for t in listed.tools}
+            result = await client.call_tool("desk___look", {"path": "docs/a"})
+            assert (result.is_error, result.content[0].text) == (False, "text of docs/a")
+            denied = await client.call_tool("desk___look", {"path": "secret"})
+            assert denied.is_error
 
 
 @pytest.mark.parametrize("wanted", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "1999-01-01"])

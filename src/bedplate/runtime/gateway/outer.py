@@ -74,8 +74,9 @@ class Outer:
         """`POST /invocations`."""
         self._authenticate(request)
         body = await object_of(request, BODY_LIMIT)
-        asked = self._turns.ask(_invocation(body, request.headers))
-        if _wants_events(body, request):
+        question, streamed = _invocation(body, request.headers), _wants_events(body, request)
+        asked = self._turns.ask(question)
+        if streamed:
             return _event_stream(_invocation_events(asked))
         return JSONResponse((await _answer(asked)).to_json())
 
@@ -86,8 +87,8 @@ class Outer:
         text, context = chat.conversation(body)
         metadata = body.get("metadata")
         told = metadata.get("session") if isinstance(metadata, dict) else None
-        session = request.headers.get("x-bedplate-session") or told
-        user = body.get("user") or request.headers.get("x-bedplate-user")
+        session = _first(request.headers.get("x-bedplate-session"), told)
+        user = _first(body.get("user"), request.headers.get("x-bedplate-user"))
         key = request.headers.get("idempotency-key")
         asked = self._turns.ask(
             Question(_input(text), _user(user), _session(session), _key(key), () if session else context)
@@ -158,10 +159,15 @@ def _invocation(body: Mapping[str, Any], headers: Mapping[str, str]) -> Question
         raise faults.bad_request("it has both `input` and `prompt`")
     return Question(
         text=_input(body.get("input", body.get("prompt"))),
-        user=_user(body.get("userId") or headers.get("x-bedplate-user")),
-        session=_session(body.get("sessionId") or headers.get(SESSION_HEADER)),
+        user=_user(_first(body.get("userId"), headers.get("x-bedplate-user"))),
+        session=_session(_first(body.get("sessionId"), headers.get(SESSION_HEADER))),
         key=_key(headers.get("idempotency-key")),
     )
+
+
+def _first(*given: Any) -> Any:
+    """The first that is there; an empty text is there, and wrong."""
+    return next((each for each in given if each is not None), None)
 
 
 def _input(text: Any) -> str:

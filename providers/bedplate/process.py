@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,8 +50,13 @@ class ProcessResource(Resource):
         return Checked({"listens": False, "ready": "none", "role": "", **news}, tuple(failures))
 
     def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
-        """Inputs, and whether it runs with the configuration that the state tells."""
-        found = super().diff(id, old_inputs, old_outputs, news)
+        """Inputs, and whether it runs with the configuration that the state tells.
+
+        Line numbers of the manifest (`where`) move with every comment: alone they are no change. Traces then name the
+        lines of the manifest as it was brought up.
+        """
+        compared = super().diff(id, old_inputs, old_outputs, news)
+        found = replace(compared, properties={p: k for p, k in compared.properties.items() if not _is_place(p)})
         return replace(found, note=self._trouble(id, old_inputs, old_outputs))
 
     def _trouble(self, name: str, inputs: Properties, outputs: Properties) -> str:
@@ -143,7 +149,9 @@ class ProcessResource(Resource):
         )
         if inputs.get("sandbox"):
             spec = _sandboxed(spec, inputs["sandbox"], config)
-        wanted = json.dumps([spec.to_json(), inputs.get("triggers")], sort_keys=True, default=str)
+        # like `diff`, without places: the state moves on with them, the running process does not
+        compared = replace(spec, content=json.dumps(_without_places(inputs["config"]), sort_keys=True))
+        wanted = json.dumps([compared.to_json(), inputs.get("triggers")], sort_keys=True, default=str)
         return replace(spec, digest=hashlib.sha256(wanted.encode()).hexdigest())
 
 
@@ -168,3 +176,17 @@ def _free_port() -> int:
 
 def _url(port: Any) -> str:
     return f"http://127.0.0.1:{port}"
+
+
+def _is_place(path: str) -> bool:
+    return path.rpartition(".")[2] == "where"
+
+
+def _without_places(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {k: _without_places(v) for k, v in value.items() if k != "where" or not isinstance(v, str)}
+        case list() | tuple():
+            return [_without_places(each) for each in value]
+        case _:
+            return value

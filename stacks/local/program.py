@@ -166,13 +166,13 @@ def _gateway(setting: _Setting, sink: Any, model: Any, secrets: dict[str, Any], 
 
 
 def _gateway_document(blueprint: Blueprint) -> dict[str, Any]:
-    """The blueprint without what the gateway has no use for and what would fill every diff: line numbers, documents.
+    """The blueprint without what the gateway has no use for and what would fill every diff: lines, documents, evals.
 
     A data source's digest stands for its documents.
     """
     document = to_json(blueprint)
     sources = [{**source, "files": []} for source in document["data"]]
-    return {**document, "data": sources, "lines": {}}
+    return {**document, "data": sources, "lines": {}, "evals": []}
 
 
 def _agent(setting: _Setting) -> None:

@@ -65,4 +65,4 @@ def _counts(target: Target) -> dict[str, int]:
         counts = store.counts()
     finally:
         store.close()
-    return {"conversations": counts.sessions, "remembered facts": counts.facts, "turns": counts.turns}
+    return {"conversations": counts.sessions, "remembered facts": counts.facts}

@@ -266,3 +266,16 @@ def test_a_second_create_finds_the_first(paths: StagePaths) -> None:
     resource(paths, "Token").create({"name": "sink-token"})
     process, inputs = resource(paths, "Process"), sink(paths)
     assert process.create(inputs).outputs == process.create(inputs).outputs
+
+
+def test_a_line_that_moved_is_no_change(paths: StagePaths) -> None:
+    """Another line number alone changes nothing, now and when the state has taken it over."""
+    resource(paths, "Token").create({"name": "sink-token"})
+    process, inputs = resource(paths, "Process"), sink(paths)
+    inputs["config"]["scopes"] = [{"where": "agent.yaml:3", "id": "a"}]
+    moved = {**inputs, "config": {**inputs["config"], "scopes": [{"where": "agent.yaml:4", "id": "a"}]}}
+    other = {**inputs, "config": {**inputs["config"], "scopes": [{"where": "agent.yaml:3", "id": "b"}]}}
+    made = process.create(inputs)
+    assert not process.diff("sink", inputs, made.outputs, moved).changes
+    assert not process.diff("sink", moved, made.outputs, moved).changes
+    assert process.diff("sink", other, made.outputs, other).note == "runs with another configuration"

@@ -181,6 +181,10 @@ class Job:
         result: dict[str, Any] = reply.json()["result"]
         return result
 
+    async def tool_status(self) -> int:
+        """The HTTP status of listing the tools."""
+        return (await self.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"})).status_code
+
     async def report(self, *events: dict[str, Any] | bytes) -> httpx2.Response:
         """Report on the turn, one event after the other."""
 

@@ -100,7 +100,7 @@ async def test_calls_are_recorded_and_audited(tmp_path: Path) -> None:
 async def test_call_id_of_the_model(tmp_path: Path) -> None:
     """The model's id of a call is kept where the agent names it, and made unique where it comes twice."""
     async with working(tmp_path) as (run, job):
-        meta = {"bedplate.dev/callId": "toolu_1"}
+        meta = {"bedplate/toolCallId": "toolu_1"}
         for _ in range(2):
             await _rpc(job, "tools/call", name="desk___look", arguments={"path": "docs/a"}, _meta=meta)
         ids = [c.call_id for c in run.store.calls(job.document["turn"])]

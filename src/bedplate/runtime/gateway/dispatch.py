@@ -31,7 +31,7 @@ from bedplate.traces.redact import Redactor
 
 LIST_WITHIN = 10.0
 """Seconds that a tool may take to say what it can do; a slower one is left out of that listing."""
-CALL_ID = "bedplate.dev/callId"
+CALL_ID = "bedplate/toolCallId"
 """Key in a call's `_meta` under which an agent may name the model's id of the call, for traces."""
 
 log = logging.getLogger("bedplate.gateway")

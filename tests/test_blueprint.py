@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedplate.access import Request, decide
-from bedplate.blueprint.model import Blueprint, Digests, from_json, secrets_of, to_json
+from bedplate.blueprint.model import Blueprint, Digests, PythonTool, from_json, secrets_of, to_json
+from bedplate.blueprint.reading import readable_documents
 from bedplate.blueprint.resolve import resolve, stages
 from bedplate.manifest import load
 from bedplate.problems import BedplateError
@@ -325,3 +326,26 @@ def test_an_accepted_overlay_allows_nothing_new(
     for text in ("", "a", "b", "c", "ab", "ba", "aab", "abc", "cab", "bcb", "aca"):
         request = Request("t", text, "call", text)
         assert decide(after, request).effect <= decide(before, request).effect
+
+
+def test_a_python_tool_reads_what_its_data_scopes_grant(tmp_path: Path) -> None:
+    """Of each source only the documents that match the scopes written for this very tool are readable."""
+    shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
+    tool = {"name": "calc", "type": "python", "entrypoint": "tools.calc:add", "scopes": [{"call": "*"}]}
+    document = searching()
+    document["tools"].append({**tool, "data": [{"use": "docs", "scopes": [{"read": "guide/*"}]}]})
+    document["tools"].append({**tool, "name": "blind"})
+    blueprint = blueprint_of(tmp_path, document)
+    readers = {t.name: readable_documents(blueprint, t) for t in blueprint.tools if isinstance(t, PythonTool)}
+    assert readers == {"calc": (tmp_path / "docs/guide/install.md",), "blind": ()}
+    forbidden = blueprint_of(tmp_path, {**document, "never": [{"call": "calc.*"}]})
+    assert readable_documents(forbidden, next(t for t in forbidden.tools if isinstance(t, PythonTool))) == ()
+
+
+def test_an_mcp_command_brings_its_code(tmp_path: Path) -> None:
+    """The files that a command names, and the project's Python files, are its code; a server at a URL has none."""
+    write_files(tmp_path, {"server.js": "1", "lib/part.py": "", "other.js": "2"})
+    tool = {"name": "t", "type": "mcp", "scopes": [{"call": "*"}]}
+    started = blueprint_of(tmp_path, small(tools=[{**tool, "command": ["node", "server.js"]}]))
+    assert [file.path for file in started.code] == ["lib/part.py", "server.js"]
+    assert blueprint_of(tmp_path, small(tools=[{**tool, "url": "https://a.example/mcp"}])).code == ()

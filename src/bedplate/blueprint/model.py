@@ -268,7 +268,8 @@ class Blueprint:
     description: str = ""
     owner: str = ""
     code: tuple[FileRef, ...] = ()
-    """The project's Python files, where a python tool exists; what its sandbox can read."""
+    """The project's code, where a python tool or an MCP command runs it: its Python files, and files that a command
+    names. What their sandboxes can read."""
     lines: Mapping[str, int] = field(default_factory=dict)
     """Line in `agent.yaml` of each dotted path that is written there (`limits.tokens`, `tools.docs`)."""
     promoted_from: str | None = None

@@ -97,7 +97,7 @@ class _Resolver:
 
     def _blueprint(self, stage: StageManifest, scopes: ScopeSet, data: list[DataSource]) -> Blueprint:
         parts = agent_parts(stage, self.files)
-        code = tuple(self.files.code()) if _has_code(stage) else ()
+        code = _code(stage, self.files)
         return Blueprint(
             name=stage.manifest.metadata.name,
             stage=stage.name,
@@ -167,8 +167,14 @@ def _paths(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | i
                 yield from _paths(inner, (*path, index))
 
 
-def _has_code(stage: StageManifest) -> bool:
-    return any(isinstance(tool, PythonTool) for tool in stage.manifest.tools)
+def _code(stage: StageManifest, files: ProjectFiles) -> tuple[FileRef, ...]:
+    """The project's code, where something runs it: its Python files, and what an MCP command names (`server.js`)."""
+    commands = [tool.command for tool in stage.manifest.tools if isinstance(tool, McpTool) and tool.command]
+    if not commands and not any(isinstance(tool, PythonTool) for tool in stage.manifest.tools):
+        return ()
+    named = [ref for command in commands for word in command for ref in _optional(files, word)]
+    found = {ref.path: ref for ref in (*files.code(), *named)}
+    return tuple(found[path] for path in sorted(found))
 
 
 def _named(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
@@ -185,21 +191,14 @@ def _named(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
             yield from files.documents(source.path, source.include, source.exclude)[1]
         except FileTrouble:
             continue
-    if _has_code(stage):
-        yield from files.code()
+    yield from _code(stage, files)
 
 
 def _tool_files(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
-    """API documents, and files of the project that an MCP command names (`command: [python, server.py]`)."""
+    """The API documents of http tools."""
     for tool in stage.manifest.tools:
-        match tool:
-            case HttpTool():
-                yield from _optional(files, tool.openapi.file)
-            case McpTool(command=list() as command):
-                for word in command:
-                    yield from _optional(files, word)
-            case _:
-                pass
+        if isinstance(tool, HttpTool):
+            yield from _optional(files, tool.openapi.file)
 
 
 def _optional(files: ProjectFiles, path: str) -> Iterator[FileRef]:

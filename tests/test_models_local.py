@@ -90,7 +90,7 @@ async def test_real_tokens_come_from_the_process(tmp_path: Path) -> None:
         pieces = [p async for p in router(SPEC, local_url=url).stream(ask, deadline=time.time() + 90)]
         reply = pieces[-1].reply
         assert reply is not None
-        assert reply.body["choices"][0]["message"]["content"].strip()
+        assert "Paris" in reply.body["choices"][0]["message"]["content"]
         assert len(pieces) > 4
         assert reply.input_tokens > 10
         assert 0 < reply.output_tokens <= 24

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from bedplate.blueprint.model import ModelSpec
 from bedplate.problems import BedplateError
@@ -180,8 +180,6 @@ async def test_a_model_that_falls_silent_is_ended_at_the_deadline() -> None:
     """Silence in the middle of an answer ends with BP479 when the deadline passes."""
 
     async def stall() -> Response:
-        from starlette.responses import StreamingResponse
-
         async def body() -> Any:
             yield 'data: {"choices": [{"index": 0, "delta": {"content": "Hel"}}]}\n\n'
             await asyncio.sleep(30)
@@ -193,6 +191,28 @@ async def test_a_model_that_falls_silent_is_ended_at_the_deadline() -> None:
         with pytest.raises(BedplateError, match="BP479"):
             await router(spec(url)).chat(ASK, deadline=soon(0.6))
         assert time.monotonic() - began < 3
+
+
+async def test_a_caller_who_goes_away_ends_the_providers_work() -> None:
+    """Closing the stream closes the connection to the provider, which stops writing (and billing)."""
+    ended = asyncio.Event()
+
+    async def endless() -> Response:
+        async def body() -> Any:
+            try:
+                while True:
+                    yield 'data: {"choices": [{"index": 0, "delta": {"content": "x"}}]}\n\n'
+                    await asyncio.sleep(0.01)
+            finally:
+                ended.set()
+
+        return StreamingResponse(body(), media_type="text/event-stream")
+
+    async with serving(Upstream(endless).app()) as url:
+        stream = router(spec(url)).stream(ASK, deadline=soon())
+        await anext(stream)
+        await stream.aclose()
+        await asyncio.wait_for(ended.wait(), 3)
 
 
 async def test_parallel_tool_calls_are_put_together() -> None:

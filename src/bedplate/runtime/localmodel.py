@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import secrets
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -126,6 +127,7 @@ def main(arguments: list[str]) -> int:
         return 1
     import uvicorn
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again once it has finished
     with socket.socket(fileno=int(os.environ["BEDPLATE_LISTEN_FD"])) as listener:
         config = uvicorn.Config(app(model), log_level="warning", lifespan="off", timeout_graceful_shutdown=8)
         asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))

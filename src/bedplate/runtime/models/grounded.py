@@ -7,6 +7,7 @@ results stand in the conversation, the model's own words over the best passages.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from bedplate.runtime.models.api import Body, Upstream
@@ -18,6 +19,8 @@ _PASSAGES = 2
 _PASSAGE_CHARS = 900
 _HISTORY = 4
 """Earlier messages that are kept: the model's context is small and it loses the thread in long ones."""
+_DEFAULT_SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
+# Without any system message the model wanders off into French.
 
 
 class Grounded:
@@ -34,8 +37,9 @@ class Grounded:
             for data in of_message(step, usage):
                 yield data
             return
-        async for data in self._inner.stream(without_tools(body), timeout=timeout):
-            yield data
+        async with aclosing(self._inner.stream(without_tools(body), timeout=timeout)) as pieces:
+            async for data in pieces:
+                yield data
 
 
 def without_tools(body: Mapping[str, Any]) -> Body:
@@ -46,7 +50,7 @@ def without_tools(body: Mapping[str, Any]) -> Body:
         for m in body["messages"]
         if m["role"] in ("system", "user", "assistant") and text_of(m)
     ]
-    system = [m for m in said if m["role"] == "system"][:1]
+    system = [m for m in said if m["role"] == "system"][:1] or [_DEFAULT_SYSTEM]
     last_question = max((i for i, m in enumerate(said) if m["role"] == "user"), default=len(said))
     history = [m for m in said[:last_question] if m["role"] != "system"][-_HISTORY:]
     dropped = ("messages", "tools", "tool_choice", "parallel_tool_calls")

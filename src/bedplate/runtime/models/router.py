@@ -81,12 +81,13 @@ class ModelRouter:
         opened = await self._open(request, deadline)
         head = {"id": new_id(), "created": int(time.time()), "model": opened.target.id}
         gathered, last = Gathering(), chunk({}, "stop")
-        async for data in _all(opened, deadline):
-            gathered.add(data)
-            if gathered.finish is None:
-                yield Chunk(_clean(data) | head)
-            elif data.get("choices"):
-                last = data
+        async with aclosing(_all(opened, deadline)) as pieces:  # a caller who goes away ends the provider's work, too
+            async for data in pieces:
+                gathered.add(data)
+                if gathered.finish is None:
+                    yield Chunk(_clean(data) | head)
+                elif data.get("choices"):
+                    last = data
         reply = self._reply(opened.target, request, gathered)
         yield Chunk(_clean(last) | head | {"usage": reply.body["usage"]}, reply)
 

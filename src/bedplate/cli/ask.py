@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +34,8 @@ def ask(
     as_json: AsJson = False,
 ) -> int:
     """Ask the agent one question and print its answer with its sources."""
+    import asyncio
+
     running = _running(file, stage)
     text = sys.stdin.read() if question == "-" else question
     answer = asyncio.run(_ask(running, text, user, session, stream=not as_json))
@@ -54,10 +55,14 @@ def chat(
     as_json: AsJson = False,
 ) -> int:
     """Talk with the agent, line by line, in one session. An empty line or Ctrl-D ends it."""
+    import asyncio
+
     return asyncio.run(_chat(_running(file, stage), user, session, as_json))
 
 
 async def _chat(running: RunningStage, user: str, session: str | None, as_json: bool) -> int:
+    import asyncio
+
     from bedplate.cli.output import fail
     from bedplate.problems import BedplateError
 

@@ -6,8 +6,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from bedplate.engine.api import Event
+if TYPE_CHECKING:
+    from bedplate.engine.api import Event
 
 _VERBS = {
     "create": ("creating", "created"),

@@ -47,8 +47,8 @@ def commands_page() -> str:
     lines = [
         "# Commands",
         "",
-        "Every command has `--help`. Those that print data take `--json`: one document with a versioned schema on standard",
-        "output. Talk and progress go to standard error. Without a terminal nothing ever waits for an answer.",
+        "Every command has `--help`. Those that print data take `--json`: one document with a versioned schema on",
+        "standard output. Talk and progress go to standard error. Without a terminal nothing ever waits for an answer.",
         "",
         "## Exit codes",
         "",

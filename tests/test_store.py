@@ -18,7 +18,7 @@ from bedplate.store import AuditEvent, Counts, Store, TurnRow, recall, remember
 from bedplate.store.database import migrations
 
 DAY = 86_400
-CANARY = "zebracanary"
+CANARY = "zebraqxz"  # a word that stemming leaves as it is
 
 
 class Clock:
@@ -210,12 +210,13 @@ def test_transactions_are_all_or_nothing(store: Store) -> None:
 def everything(store: Store, user: str, word: str) -> None:
     """Put `word` wherever a person's words can go."""
     session = store.session("support", user, f"{word}-{user}", DAY)
-    store.append_messages(session.id, f"t-{user}", [{"text": f"my name is {word}"}])
+    turn_id = f"t-{store.counts().turns}"
+    store.append_messages(session.id, turn_id, [{"text": f"my name is {word}"}])
     store.state_put(session.id, word, word, "support", None)
-    store.begin_turn(turn(f"t-{user}", session.id, user, idempotency_key=word, trace_id=f"{user}0"))
-    store.begin_call(f"t-{user}", "c", "docs", "search", effect=False)
-    store.finish_turn(f"t-{user}", "failed", word, {"n": 1}, word)
-    remember(store, "support", user, f"My name is {word}", f"t-{user}", DAY)
+    store.begin_turn(turn(turn_id, session.id, user, idempotency_key=word, trace_id=turn_id.replace("t", "ab")))
+    store.begin_call(turn_id, "c", "docs", "search", effect=False)
+    store.finish_turn(turn_id, "failed", word, {"n": 1}, word)
+    remember(store, "support", user, f"My name is {word}", turn_id, DAY)
     store.audit(AuditEvent("call", word, user, "support", reason=word, arguments={"q": word}))
 
 
@@ -225,12 +226,9 @@ def test_forgetting_erases_a_person_and_no_one_else(tmp_path: Path, store: Store
     everything(store, "bob", "bobsword")
     before = store.export("support", "bob")
     assert CANARY in all_bytes(tmp_path)
-    assert store.trace_ids("support", f"{CANARY}-person") == [f"{CANARY}-person0"]
+    assert store.trace_ids("support", f"{CANARY}-person") == ["ab-0"]
     erased = store.forget("support", f"{CANARY}-person")
     assert erased == Counts(sessions=1, messages=1, facts=1, turns=1)
-    store.db.run("DELETE FROM calls WHERE turn LIKE 't-zebra%'")  # the test's own ids carry the word
-    store.db.run("UPDATE turns SET id = 'x', trace_id = '' WHERE id LIKE 't-zebra%'")
-    store.db.scrub()
     assert CANARY not in all_bytes(tmp_path)
     assert store.export("support", "bob") == before
     assert store.counts() == Counts(sessions=1, messages=1, facts=1, turns=2)

@@ -39,7 +39,9 @@ def test_any_change_is_found_at_its_row(users: list[str], forget: bool, data: st
         seq = data.draw(st.integers(1, store.audit_head()[0]))
         column = data.draw(st.sampled_from(COLUMNS))
         row = store.db.rows(f"SELECT {column} FROM audit WHERE seq = ?", (seq,))[0][0]
-        forged = {float: 1.25, str: f"{row}!", bytes: b"\1" * 16, type(None): "x"}[type(row)]
+        forged = {float: 1.25, str: f"{row}!", bytes: b"\1" * 16, type(None): b"x" if column == "salt" else "x"}[
+            type(row)
+        ]
         store.db.run(f"UPDATE audit SET {column} = ? WHERE seq = ?", (forged, seq))
         assert store.audit_verify() == seq
         store.close()
@@ -57,6 +59,18 @@ def test_removed_rows_are_found(count: int, data: st.DataObject) -> None:
         assert store.audit_verify() == (seq if seq < count else None)
         assert seq < count or store.audit_head() != head
         store.close()
+
+
+def test_a_row_of_another_chain_is_found(tmp_path: Path) -> None:
+    """A row that is whole in itself, but was written after other rows, does not fit: each covers all before it."""
+    (tmp_path / "b").mkdir()
+    store, other = filled(str(tmp_path), ["ada", "bob", ""]), filled(str(tmp_path / "b"), ["eve", "bob", ""])
+    foreign = tuple(other.db.rows("SELECT * FROM audit WHERE seq = 3")[0])
+    store.db.run("DELETE FROM audit WHERE seq = 3")
+    store.db.run(f"INSERT INTO audit VALUES ({', '.join('?' * len(foreign))})", foreign)
+    assert store.audit_verify() == 3
+    store.close()
+    other.close()
 
 
 def test_emptying_a_row_of_someone_not_forgotten_is_found(tmp_path: Path) -> None:

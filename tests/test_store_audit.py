@@ -43,7 +43,9 @@ def test_any_change_is_found_at_its_row(users: list[str], forget: bool, data: st
             type(row)
         ]
         store.db.run(f"UPDATE audit SET {column} = ? WHERE seq = ?", (forged, seq))
-        assert store.audit_verify() == seq
+        # Without its record of the erasure, the first row that it emptied is already unexplained.
+        unexplained = forget and "ada" in users and seq > len(users) and column in ("kind", "person")
+        assert store.audit_verify() == (users.index("ada") + 1 if unexplained else seq)
         store.close()
 
 

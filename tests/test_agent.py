@@ -60,7 +60,7 @@ async def test_history_and_what_is_remembered_reach_the_model(tmp_path: Path) ->
         gateway = FakeGateway(router(spec(url)))
         async with running(gateway, tmp_path, instructions="Be kind."):
             first = await gateway.ask("first?")
-            second = await gateway.ask("second?", history=first[-1]["messages"], recalled="- I live in Bern.")
+            second = await gateway.ask("second?", history=first[-1]["messages"], recalled=["I live\n in Bern."])
     assert second[-1]["output"] == "two"
     system, *rest = up.requests[1]["messages"]
     assert system["content"].startswith("Be kind.\n\nFacts remembered about this user.")
@@ -116,6 +116,21 @@ async def test_errors_of_tools_are_told_to_the_model(tmp_path: Path) -> None:
     assert events[-1]["output"] == "sorry"
     told = [m["content"] for m in up.requests[2]["messages"] if m["role"] == "tool"]
     assert told == ['{"error": "denied: no grant"}', '{"error": "it broke"}']
+
+
+async def test_the_model_reads_the_text_of_a_tool_and_the_passages_of_a_search(tmp_path: Path) -> None:
+    """Structured data replaces the text only where it holds passages; else the text says more."""
+    up = Upstream(calls("docs___search"), calls("docs___search"), lambda: text_stream("ok"))
+    text = [{"type": "text", "text": "the document"}]
+    answers = iter([found(PASSAGE), {"content": text, "structuredContent": {"path": "guide.md"}}])
+    async with serving(up.app()) as url:
+        gateway = FakeGateway(router(spec(url)), call=lambda _: next(answers))
+        async with running(gateway, tmp_path):
+            events = await gateway.ask("hi")
+    told = [m["content"] for m in up.requests[2]["messages"] if m["role"] == "tool"]
+    assert json.loads(told[0])["passages"][0]["confidence"] == 0.9
+    assert told[1] == "the document"
+    assert [m.get("usage", {}).get("input_tokens") for m in events[-1]["messages"] if m["kind"] == "response"][-1] == 7
 
 
 async def test_parallel_calls_run_side_by_side(tmp_path: Path) -> None:

@@ -142,6 +142,20 @@ def test_a_remembered_fact_answers_a_question_about_the_user() -> None:
     assert says(answered(body, (SEARCH, passages(GOOD)), (RECALL, facts))).startswith("> A turn may take")
 
 
+@pytest.mark.parametrize("empty", ["Nothing is remembered that bears on this.", {"facts": []}])
+def test_an_empty_memory_is_not_quoted(empty: Any) -> None:
+    """What memory says when it knows nothing is no fact about the user."""
+    body = asked("What do you remember about me?", tools=(SEARCH, RECALL))
+    assert says(answered(body, (SEARCH, passages()), (RECALL, empty))).startswith("I found nothing")
+
+
+def test_facts_as_data_are_quoted() -> None:
+    """Memory's structured answer is read as well."""
+    body = asked("What do you remember about me?", tools=(SEARCH, RECALL))
+    told = answered(body, (SEARCH, passages()), (RECALL, {"facts": ["I live in Bern."]}))
+    assert says(told) == "You told me: “I live in Bern.”"
+
+
 def test_facts_of_the_system_message_answer_without_a_call() -> None:
     """What the agent puts into the marked block is known at once."""
     system = "x\n<facts-remembered-about-this-user>\n- I live in Bern.\n</facts-remembered-about-this-user>"

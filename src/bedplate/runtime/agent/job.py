@@ -40,19 +40,23 @@ class Job:
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Job:
         """Reads the gateway's JSON. Raises KeyError for a field that is missing."""
-        recalled = raw.get("recalled") or ""
         return cls(
             turn=str(raw["turn"]),
             capability=str(raw["capability"]),
             session=str(raw["session"]),
             input=str(raw["input"]),
             history=list(raw.get("history") or ()),
-            recalled=recalled if isinstance(recalled, str) else "\n".join(map(str, recalled)),
+            recalled=_list(raw.get("recalled") or ""),
             traceparent=str(raw.get("traceparent") or ""),
             deadline=float(raw["deadline"]),
             requests=int(raw["requests"]),
             tool_calls=int(raw["tool_calls"]),
         )
+
+
+def _list(facts: str | list[str]) -> str:
+    """Facts as a list, one a line."""
+    return facts if isinstance(facts, str) else "\n".join(f"- {' '.join(fact.split())}" for fact in facts)
 
 
 def read_config(path: Path) -> AgentConfig:

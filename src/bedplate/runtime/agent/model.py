@@ -63,6 +63,7 @@ class GatewayModel(Model):
     ) -> ModelResponse:
         """Asks the gateway's model. Raises GatewayRefused, GatewayGone or httpx2.HTTPError."""
         body: Json = {"messages": [*self._head(), *_said(messages)], "stream": True}
+        body["stream_options"] = {"include_usage": True}
         if tools := [_tool(t) for t in model_request_parameters.function_tools]:
             body["tools"] = tools
         gathered = Gathering()

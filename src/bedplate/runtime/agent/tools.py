@@ -106,9 +106,11 @@ def _json(raw: bytes) -> Any:
 
 
 def _text(result: Mapping[str, Any]) -> str:
-    """What the model reads: the structured result as JSON where there is one, else the text."""
+    """What the model reads: the text. What search and memory found is given as JSON, which says it exactly."""
     text = "\n".join(block.get("text", "") for block in result.get("content") or () if block.get("type") == "text")
     if result.get("isError"):
         return json.dumps({"error": text or "the tool failed"}, ensure_ascii=False)
     data = result.get("structuredContent")
-    return text if data is None else json.dumps(data, ensure_ascii=False)
+    if data is not None and (not text or "passages" in data or "facts" in data):
+        return json.dumps(data, ensure_ascii=False)
+    return text

@@ -19,6 +19,7 @@ RECALL = "memory___recall"
 REMEMBER = "memory___remember"
 
 Message = Mapping[str, Any]
+_BULLET = re.compile(r"^\s*[-*•]\s+")
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ def _found(tool: str, content: str) -> Found:
             return Found(tool, error=str(error))
         case {"facts": list(facts)}:
             return Found(tool, text="\n".join(_fact_text(f) for f in facts))
+        case _ if tool == RECALL:  # a list of facts; a line without a bullet only says that there are none
+            return Found(tool, text="\n".join(line for line in content.splitlines() if _BULLET.match(line)))
         case _:
             return Found(tool, (Passage(content),) if content.strip() else (), content)
 
@@ -141,4 +144,4 @@ def _facts(system: str) -> tuple[str, ...]:
 
 def lines_of(text: str) -> tuple[str, ...]:
     """The lines of a list, without their bullets."""
-    return tuple(clean for line in text.splitlines() if (clean := re.sub(r"^\s*[-*•]\s+", "", line).strip()))
+    return tuple(clean for line in text.splitlines() if (clean := _BULLET.sub("", line).strip()))

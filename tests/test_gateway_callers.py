@@ -58,6 +58,8 @@ async def test_ping(tmp_path: Path) -> None:
         (b'{"input": ""}', 400, "BP403"),
         (b'{"input": " \\n"}', 400, "BP403"),
         (b'{"input": 5}', 400, "BP403"),
+        (b'{"input": NaN}', 400, "BP400"),
+        (b'{"input": "\\ud800"}', 400, "BP400"),
         (b'{"input": "x", "prompt": "x"}', 400, "BP400"),
         (b'{"input": "x", "colour": 1}', 400, "BP400"),
         (b'{"input": "x", "stream": "yes"}', 400, "BP400"),

@@ -117,7 +117,7 @@ def _client(url: str) -> httpx2.AsyncClient:
 
 
 async def test_answer_restart_and_stop(process: Process) -> None:
-    """With real parts a search is answered; killed in mid-turn it runs the turn again; SIGTERM ends it clean."""
+    """With real parts a search is answered; killed it runs the turn again; SIGTERM ends it clean."""
     ready = await asyncio.to_thread(process.start)
     async with _client(process.url(process.outer)) as caller, _client(process.url(process.inner)) as agent:
         question: Any = {"json": {"input": "How long can I return an order?"}, "headers": {"Idempotency-Key": "k"}}

@@ -172,6 +172,8 @@ async def test_initialize(tmp_path: Path, wanted: str) -> None:
     [
         (b"{", 400, -32700),
         (b"[" * 100_000, 400, -32700),
+        (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":NaN}}', 400, -32700),
+        (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":"\\uD800"}}', 400, -32700),
         (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', 400, -32600),
         (b'{"id":1,"method":"ping"}', 400, -32600),
         (b'{"jsonrpc":"2.0","id":{},"method":"ping"}', 400, -32600),

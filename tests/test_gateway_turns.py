@@ -9,9 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from bedplate.blueprint.model import Limits, Memory
-from gateway_support import Job, Running, blueprint, running
+from bedplate.runtime.gateway.remembering import MAX_HISTORY, recent, spoken
+from bedplate.runtime.gateway.serving import Server
+from bedplate.traces.emit import GatewayTracer, TraceResource
+from gateway_support import Job, Running, blueprint, listener, running
 
 
 async def echo(job: Job) -> None:
@@ -356,7 +364,13 @@ async def test_agent_that_leaves_the_poll_gets_no_turn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [b"no json\n", b'{"type":"other"}\n', b'{"type":"text","delta":5}\n', b'{"type":"result","output":"x"}\n', b"[1]\n"],
+    [
+        b"no json\n",
+        b'{"type":"other"}\n',
+        b'{"type":"text","delta":5}\n',
+        b'{"type":"result","output":"x"}\n',
+        b"[1]\n",
+    ],
 )
 async def test_malformed_report(tmp_path: Path, event: bytes) -> None:
     """A report that is none of the known events fails the turn, and the agent is told."""
@@ -414,3 +428,68 @@ async def test_stream_of_a_turn_that_begins_anew(tmp_path: Path) -> None:
         assert [line[7:] for line in reply.text.splitlines() if line.startswith("event")] == [
             "text", "reset", "text", "text", "result",
         ]  # fmt: skip
+
+
+async def test_full_disk(tmp_path: Path) -> None:
+    """Where the disk is full, the caller is told so at once, and the gateway goes on."""
+    async with running(tmp_path) as run:
+        asking = asyncio.create_task(run.ask("x"))
+        job = await run.take()
+        pages = run.store.db.row("PRAGMA page_count")
+        assert pages is not None
+        run.store.db.run(f"PRAGMA max_page_count = {pages[0]}")
+        told = await job.answer("a long answer " * 5000)
+        assert error_of(told) == "BP464"
+        async with asyncio.timeout(3):
+            assert error_of(await asking) == "BP464"
+        run.store.db.run("PRAGMA max_page_count = 1000000")
+        run.serve(echo)
+        assert (await run.ask("again")).json()["output"] == "you said again"
+
+
+def test_history_begins_with_the_user() -> None:
+    """A conversation that is too long loses its beginning, and starts with something the user said."""
+    old = [spoken("user", "x" * 200_000), spoken("assistant", "y" * 100_000)]
+    new = [spoken("user", "one"), spoken("assistant", "two")]
+    assert recent([*old, *new], MAX_HISTORY) == new
+    assert recent(new, MAX_HISTORY) == new
+    assert recent(old, 150_000) == []
+
+
+async def test_one_turn_is_one_trace(tmp_path: Path) -> None:
+    """A turn's spans are one trace: root, model, tools, memory; what the agent claims cannot leave it."""
+    collected: list[Any] = []
+
+    async def collect(request: Request) -> Response:
+        if request.url.path == "/v1/traces":
+            collected.append(ExportTraceServiceRequest.FromString(await request.body()))
+        return Response()
+
+    sink = Server(Starlette(routes=[Route("/{path:path}", collect, methods=["POST"])]), face := listener())
+    await sink.begin()
+    tracer = GatewayTracer(
+        TraceResource("support", "prototype", "b", "h"), f"http://127.0.0.1:{face.getsockname()[1]}", "t"
+    )
+
+    async def agent(job: Job) -> None:
+        forged = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+        await job.post("/v1/chat/completions", {"messages": []}, headers=forged)
+        await job.tool("desk___look", path="docs/a")
+        await job.tool("desk___look", path="secret")
+        await job.answer("My answer")
+
+    async with running(tmp_path, tracer=tracer) as run:
+        run.serve(agent)
+        body = (await run.ask("My name is Ann.")).json()
+        assert await asyncio.to_thread(tracer.flush)
+    await sink.end()
+    spans = [s for e in collected for r in e.resource_spans for scope in r.scope_spans for s in scope.spans]
+    assert {s.trace_id.hex() for s in spans} == {body["traceId"]}
+    assert [s.name for s in spans] == [
+        "search_memory", "chat bedplate:extractive", "execute_tool desk.look", "execute_tool desk.look",
+        "update_memory", "invoke_agent support",
+    ]  # fmt: skip
+    decisions = [a.value.string_value for s in spans for a in s.attributes if a.key == "bedplate.decision"]
+    assert decisions == ["allow", "deny"]
+    root = spans[-1]
+    assert all(s.parent_span_id == root.span_id for s in spans[:-1])

@@ -7,7 +7,6 @@ of 2026-07-28 (https://modelcontextprotocol.io/specification). The SDK's server 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -17,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from bedplate.problems import BedplateError
-from bedplate.runtime.gateway.web import body_of
+from bedplate.runtime.gateway.web import body_of, strict_json
 
 HANDSHAKE: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN: Final = ("2026-07-28",)
@@ -140,8 +139,8 @@ def _refused(request: Request) -> Response | None:
 
 def _message(raw: bytes) -> dict[str, Any]:
     try:
-        message = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        message = strict_json(raw)
+    except ValueError as error:
         raise McpFault(PARSE_ERROR, "the body is no JSON") from error
     if isinstance(message, list):
         raise McpFault(INVALID_REQUEST, "batches are not supported")

@@ -60,7 +60,16 @@ class Remembering:
             log.info("turn %s: its session was erased meanwhile, nothing is kept", turn.id)
 
     def learn(self, turn: Turn) -> None:
-        """After a completed turn: take down what the user said of themselves, where the manifest wants that."""
+        """After a completed turn: take down what the user said of themselves, where the manifest wants that.
+
+        The answer stands whatever becomes of this: what the store cannot take is logged.
+        """
+        try:
+            self._learn(turn)
+        except BedplateError as error:
+            log.error("turn %s: what the user said of themselves was not kept: %s", turn.id, error)
+
+    def _learn(self, turn: Turn) -> None:
         memory, row = self._memory.long_term, turn.row
         if memory is None or memory.write != "afterTurn" or self._forgotten(turn.id):
             return

@@ -5,7 +5,6 @@ Goes in: the bytes of one request. Comes out: checked events. It knows no turn.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from bedplate.problems import BedplateError, Problem
 from bedplate.runtime.gateway import faults
+from bedplate.runtime.gateway.web import strict_json
 
 MAX_LINE = 4 * 1024 * 1024
 MAX_REPORT = 16 * 1024 * 1024
@@ -68,8 +68,8 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 def _report(line: bytes) -> Report:
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        event = strict_json(line)
+    except ValueError as error:
         raise faults.bad_stream("is no JSON") from error
     match event:
         case {"type": "text", "delta": str(delta)}:

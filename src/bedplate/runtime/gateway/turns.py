@@ -153,7 +153,16 @@ class Turns:
             self._notify()
 
     def hand_over(self, turn: Turn, instance: int) -> dict[str, Any]:
-        """Give the turn to an agent: mint its capability, start its clock. Returns the `Job`."""
+        """Give the turn to an agent: mint its capability, start its clock. Returns the `Job`.
+
+        Raises BedplateError where the store fails; the turn has then failed with it.
+        """
+        try:
+            self._store.start_turn(turn.id)
+            history, recalled = self._remembering.history(turn), self._remembering.recalled(turn)
+        except BedplateError as error:
+            self.fail(turn, error)
+            raise
         now, limits = time.time(), self._blueprint.limits
         for timer in turn.timers:
             timer.cancel()
@@ -164,17 +173,16 @@ class Turns:
             _later(turn.deadline - now, self._too_late, turn),
             _later(BEGIN_WITHIN, self._not_begun, turn, turn.attempt),
         ]
-        self._store.start_turn(turn.id)
-        return self._job(turn)
+        return self._job(turn, history, recalled)
 
-    def _job(self, turn: Turn) -> dict[str, Any]:
+    def _job(self, turn: Turn, history: list[dict[str, Any]], recalled: list[str]) -> dict[str, Any]:
         return {
             "turn": turn.id,
             "capability": turn.capability,
             "session": turn.row.session,
             "input": turn.row.input,
-            "history": self._remembering.history(turn),
-            "recalled": self._remembering.recalled(turn),
+            "history": history,
+            "recalled": recalled,
             "traceparent": turn.span.traceparent,
             "deadline": turn.deadline,
             "requests": self._blueprint.limits.requests - turn.meter.requests,
@@ -203,12 +211,15 @@ class Turns:
         self._end(turn, Answer(output, turn.row.session, turn.id, turn.row.trace_id, dict(usage), sources))
 
     def fail(self, turn: Turn, error: BedplateError) -> None:
-        """The turn ends with an error, unless it has ended already."""
+        """The turn ends with an error, unless it has ended already. Who waits is told even where the store fails."""
         if turn.id not in self._live:
             return
         problem = error.problems[0]
         turn.span.fail(problem.code, problem.summary)
-        self._store.finish_turn(turn.id, "failed", None, turn.meter.usage(), faults.stored(error))
+        try:
+            self._store.finish_turn(turn.id, "failed", None, turn.meter.usage(), faults.stored(error))
+        except BedplateError as lost:
+            log.error("turn %s failed (%s), which could not be stored: %s", turn.id, problem.code, lost)
         self._end(turn, error)
 
     def agent_gone(self, instance: int) -> None:
@@ -221,12 +232,16 @@ class Turns:
         if not capability or turn.capability != capability:
             return
         self._void(turn)
-        error = self._why_not_again(turn.id, turn.attempt)
+        try:
+            error = self._why_not_again(turn.id, turn.attempt)
+            if error is None:
+                self._store.requeue_turn(turn.id)
+        except BedplateError as lost:
+            error = lost
         if error is not None:
             self.fail(turn, error)
             return
         log.warning("turn %s: the agent died, it runs again", turn.id)
-        self._store.requeue_turn(turn.id)
         turn.attempt += 1
         turn.lapsed.set()
         turn.lapsed = asyncio.Event()

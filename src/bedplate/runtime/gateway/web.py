@@ -46,11 +46,26 @@ async def object_of(request: Request, limit: int) -> dict[str, Any]:
     return parse_object(await body_of(request, limit))
 
 
+def strict_json(raw: bytes) -> Any:
+    """JSON without what other readers refuse: NaN, infinities, half a surrogate pair. Raises ValueError."""
+    try:
+        document = json.loads(raw, parse_constant=_no_constant)
+        if b"\\ud" in raw.lower():
+            json.dumps(document, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return document
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def parse_object(raw: bytes) -> dict[str, Any]:
     """A JSON object. Raises BedplateError BP400."""
     try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        document = strict_json(raw)
+    except ValueError as error:
         raise faults.bad_request("its body is no JSON") from error
     if not isinstance(document, dict):
         raise faults.bad_request("its body is no JSON object")

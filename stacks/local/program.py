@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bedplate.blueprint.model import Blueprint, SearchTool, from_json, secrets_of, to_json
+from bedplate.blueprint.model import Blueprint, PythonTool, SearchTool, from_json, secrets_of, to_json
 from bedplate.blueprint.paths import StagePaths
 
 if TYPE_CHECKING:
@@ -166,13 +166,14 @@ def _gateway(setting: _Setting, sink: Any, model: Any, secrets: dict[str, Any], 
 
 
 def _gateway_document(blueprint: Blueprint) -> dict[str, Any]:
-    """The blueprint without what the gateway has no use for and what would fill every diff: lines, documents, evals.
+    """The blueprint without what the gateway has no use for: lines, documents, evals, instructions.
 
-    A data source's digest stands for its documents.
+    A data source's digest stands for its documents, but where a python tool's sandbox is to be shown some of them.
     """
     document = to_json(blueprint)
-    sources = [{**source, "files": []} for source in document["data"]]
-    return {**document, "data": sources, "lines": {}, "evals": []}
+    mounted = {name for tool in blueprint.tools if isinstance(tool, PythonTool) for name in tool.data}
+    sources = [s if s["name"] in mounted else {**s, "files": []} for s in document["data"]]
+    return {**document, "data": sources, "lines": {}, "evals": [], "instructions": ""}
 
 
 def _agent(setting: _Setting) -> None:

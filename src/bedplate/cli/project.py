@@ -34,13 +34,13 @@ def init(
     as_json: AsJson = False,
 ) -> int:
     """Write a new agent: manifest, instructions, sample documents and evals."""
-    from bedplate.manifest.scaffold import scaffold
+    from bedplate.manifest.scaffold import name_from, scaffold
 
     intent = _choose(
         "intent", intent, INTENTS, "Is this agent a product (people rely on it) or a script (only you do)?"
     )
     template = _choose("template", template, TEMPLATES, "Start from which template?")
-    written = scaffold(folder, template=template, intent=intent, name=name or folder.resolve().name)
+    written = scaffold(folder, template=template, intent=intent, name=name or name_from(folder))
     files = [str(path) for path in written]
     if as_json:
         show_json(
@@ -78,22 +78,15 @@ def _choose(option: str, given: str | None, choices: tuple[str, ...], question: 
 
 def validate(file: ManifestFile = DEFAULT_FILE, as_json: AsJson = False) -> int:
     """Check the manifest and everything it names, for every stage. All problems at once."""
-    from bedplate.blueprint.resolve import resolve, stages
+    from bedplate.blueprint.resolve import resolve_all
     from bedplate.manifest.load import load
     from bedplate.problems import BedplateError, Problem
     from bedplate.release.evaluate import check_suites
     from bedplate.runtime.models.providers import check as check_model
 
-    loaded = load(file)
+    blueprints = resolve_all(load(file))
     problems: list[Problem] = []
-    blueprints = []
-    for stage in stages(loaded):
-        try:
-            blueprint = resolve(loaded, stage)
-        except BedplateError as error:
-            problems += [p for p in error.problems if p not in problems]
-            continue
-        blueprints.append(blueprint)
+    for blueprint in blueprints:
         problems += [p for p in (*check_model(blueprint.model), *check_suites(blueprint)) if p not in problems]
     if any(p.severity == "error" for p in problems):
         raise BedplateError(*problems)
@@ -150,9 +143,9 @@ def explain(
 
 def schema() -> int:
     """Print the JSON Schema of agent.yaml."""
-    from bedplate.manifest.schema import json_schema
+    from bedplate.manifest.schema import schema_text
 
-    show_json(json_schema())
+    show(schema_text())
     return 0
 
 

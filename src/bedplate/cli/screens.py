@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bedplate.release import Change, Plan, Release
 
 _DETAILS = 8
+_VALUE = 24
 
 
 def plan_screen(plan: Plan) -> str:
@@ -52,11 +53,15 @@ def _changes(changes: Sequence[Change]) -> Iterable[str]:
         yield head
         shown = change.details[:_DETAILS]
         if shown:
-            yield table([(d.path, f"{d.old} → {d.new}", d.where) for d in shown], indent=8)
+            yield table([(d.path, f"{_cut(d.old)} → {_cut(d.new)}", d.where) for d in shown], indent=8)
         if len(change.details) > _DETAILS:
             yield f"        … and {len(change.details) - _DETAILS} more fields"
         if change.loss:
             yield f"        ! {change.loss}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _VALUE else f"{text[: _VALUE - 1]}…"
 
 
 def release_screen(release: Release) -> str:

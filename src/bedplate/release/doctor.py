@@ -80,7 +80,7 @@ def _local_model() -> Checked:
 def _sandboxes() -> Iterator[Checked]:
     from bedplate.runtime.sandbox import probe
 
-    found = probe()
+    found = [c for c in probe() if c.backend != "none"]
     working = [c for c in found if c.works]
     for capability in found:
         status = "pass" if capability.works else "info" if working else "fail"

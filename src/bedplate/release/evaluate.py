@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedplate import __version__
-from bedplate.blueprint.model import Blueprint, EvalSuite
+from bedplate.blueprint.model import Blueprint, EvalSuite, PythonTool, SearchTool
 from bedplate.problems import BedplateError, ExitCode, Problem
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _INFRASTRUCTURE = {"BP720", "BP721"}
 
 def check_suites(blueprint: Blueprint) -> tuple[Problem, ...]:
     """Every problem of the stage's datasets and gates."""
-    from bedplate.evals.dataset import load_dataset
+    from bedplate.evals.dataset import load_dataset, unknown_tools
     from bedplate.evals.gates import check_gates
 
     problems: list[Problem] = []
@@ -42,7 +42,31 @@ def check_suites(blueprint: Blueprint) -> tuple[Problem, ...]:
             problems += error.problems
         else:
             problems += check_gates(suite, dataset)
+            problems += unknown_tools(dataset, _operations(blueprint, dataset))
     return tuple(problems)
+
+
+def _operations(blueprint: Blueprint, dataset: Dataset) -> set[str]:
+    """Every `tool.operation` that cases may name.
+
+    What an MCP server or an API document offers shows only when it is asked: of such a tool any operation that a case
+    names is taken for one.
+    """
+    from bedplate.evals.evaluators import ForbiddenTools, Trajectory
+
+    named = {
+        g for c in dataset.cases for e in c.evaluators if isinstance(e, Trajectory | ForbiddenTools) for g in e.tools
+    }
+    found = {"memory.recall", "memory.remember"} if blueprint.memory.long_term else set()
+    for tool in blueprint.tools:
+        match tool:
+            case SearchTool():
+                found |= {f"{tool.name}.search", f"{tool.name}.open"}
+            case PythonTool():
+                found.add(f"{tool.name}.{tool.entrypoint.rpartition(':')[2]}")
+            case _:
+                found |= {f"{tool.name}.{glob.partition('.')[2]}" for glob in named}
+    return found
 
 
 def choose_suites(blueprint: Blueprint, names: Sequence[str]) -> tuple[EvalSuite, ...]:

@@ -22,6 +22,12 @@ _KINDS = {
 }
 _SECTION_OF = {"memory": "memory", "index": "data.{name}", "secret": "", "key": "expose.auth", "process": ""}
 _BLUEPRINT = "config.blueprint."
+_OTHER_CONFIGURATION = "runs with another configuration"
+_FOLLOWING = (
+    *("digest", "lines", "code[", "code.", "project", "data[", "triggers.", "paths", "files", "salt", "fingerprint"),
+    *("config.behaviourDigest", "config.stage", "scopes."),
+)
+"""Inputs that follow from something else, or that the access section tells: not shown as fields."""
 _LONGEST = 60
 
 
@@ -124,13 +130,14 @@ def changes_of(steps: Iterable[Step], blueprint: Blueprint) -> list[Change]:
 def _change(action: str, step: Step, blueprint: Blueprint) -> Change:
     kind = _KINDS[step.type]
     section = _SECTION_OF[kind].format(name=step.name)
+    details = tuple(_details(step, blueprint)) if action in {"update", "replace"} else ()
     return Change(
         action=action,
         kind=kind,
         name=step.name,
         where=_line(blueprint, section),
-        details=tuple(_details(step, blueprint)) if action in {"update", "replace"} else (),
-        note=step.note,
+        details=details,
+        note=_note(action, step, details),
         loss=_loss(action, step),
     )
 
@@ -146,12 +153,27 @@ def _details(step: Step, blueprint: Blueprint) -> Iterable[Detail]:
         yield Detail(words, _short(old), _short(new), _line(blueprint, words))
 
 
+def _note(action: str, step: Step, details: tuple[Detail, ...]) -> str:
+    """Why something changes whose own fields do not: files it was made from, a secret's value, Bedplate itself."""
+    if action != "update" or details:
+        return "" if step.note == _OTHER_CONFIGURATION else step.note
+    if step.note and not step.diff:
+        return step.note
+    if any(path.startswith("config.blueprint.scopes.") for path in step.diff):
+        return "its scopes changed"
+    if step.type == "bedplate:local:SearchIndex":
+        return "documents changed"
+    if step.type == "bedplate:local:Secret":
+        return "its value changed"
+    if any(path.startswith("triggers.") for path in step.diff):
+        return "code or secrets changed"
+    return "files that the manifest names changed"
+
+
 def _in_words(path: str) -> str | None:
     """The manifest's name of an input path; None for what follows from something else (digests, file lists)."""
     words = path.removeprefix(_BLUEPRINT)
-    if words.startswith(("digests.", "lines", "code[", "code.", "project")) or ".files[" in words:
-        return None
-    if words.startswith("data["):
+    if words.startswith(_FOLLOWING) or ".files[" in words or words.endswith(".where"):
         return None
     words = words.removeprefix("config.")
     return re.sub(r"_([a-z])", lambda m: m[1].upper(), words)

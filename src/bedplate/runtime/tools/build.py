@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bedplate.blueprint.model import Blueprint, HttpTool, McpTool, PythonTool, SearchTool, SecretRef, Tool
 from bedplate.blueprint.paths import StagePaths
+from bedplate.blueprint.reading import readable_documents
 from bedplate.runtime.tools.api import Toolset
 from bedplate.runtime.tools.child import Launcher, sandboxed
 
@@ -53,7 +54,7 @@ def _toolset(
             from bedplate.runtime.tools.python import PythonToolset
 
             roots = {source.name: source.root for source in blueprint.data if source.name in tool.data}
-            readable = [*code, *map(Path, roots.values())]
+            readable = [*code, *readable_documents(blueprint, tool)]
             return PythonToolset(tool, project=project, readable=readable, data=roots, launcher=launcher)
         case McpTool():
             from bedplate.runtime.tools.mcp import McpToolset

@@ -9,6 +9,7 @@ import pytest
 
 from bedplate.runtime.models.chunks import estimate
 from bedplate.runtime.models.extractive import respond
+from bedplate.search.model import CONFIDENT
 
 SEARCH, FAQ, RECALL, REMEMBER = "docs___search", "faq___search", "memory___recall", "memory___remember"
 GRANTED = frozenset({SEARCH, FAQ})
@@ -110,7 +111,7 @@ def test_a_long_passage_is_cut_at_the_paragraph_that_answers() -> None:
     [
         (passages(), "I found nothing in what I can search that answers this."),
         (passages(GOOD | {"confidence": 0.1}), "I found nothing in what I can search that answers this."),
-        (passages(GOOD | {"confidence": 0.5}), "I found nothing in what I can search that answers this. "
+        (passages(GOOD | {"confidence": CONFIDENT - 0.02}), "I found nothing in what I can search that answers this. "
          "The nearest passage, which may not help, is guide.md#limits (Limits)."),
         ({"error": "denied: no grant"}, "I could not search: docs.search: denied: no grant"),
     ],

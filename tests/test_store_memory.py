@@ -99,6 +99,12 @@ def test_personal_data_is_masked_before_it_is_stored(tmp_path: Path, store: Stor
     assert b"ada@example" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
+def test_secrets_are_never_remembered(store: Store) -> None:
+    """Keys by their look, and the stage's secrets by their value, are masked whatever `redact` says."""
+    assert tell(store, "My key is sk-abcdefghijklmnop1234") == "My key is [redacted]"
+    assert tell(store, "I use canary-value-1", secrets=["canary-value-1"]) == "I use [redacted]"
+
+
 def test_long_facts_are_cut_visibly(store: Store) -> None:
     """A fact longer than the bound ends in an ellipsis at a word."""
     text = tell(store, "I like " + "tea " * 500)

@@ -76,15 +76,16 @@ def recall(store: Store, agent: str, user: str, query: str, limit: int = 5) -> l
 
 
 def remember(
-    store: Store, agent: str, user: str, text: str, source_turn: str, retention: int, redact: Sequence[str] = ()
-) -> Fact:
+    store: Store, agent: str, user: str, text: str, source_turn: str, retention: int, redact: Sequence[str] = (),
+    secrets: Sequence[str] = (),
+) -> Fact:  # fmt: skip
     """Keep a fact for `retention` seconds; returns it as stored.
 
-    Masked first (`redact`: email, phone, card). The same words again only renew it; a new statement on a
-    subject that has one answer ("My name is …", "I live in …") replaces the old one. Raises BP469
-    for a text without words.
+    Masked first: what looks like a key or password and the exact `secrets` always, personal data as `redact` says (email,
+    phone, card). The same words again only renew it; a new statement on a subject that has one answer ("My name is …",
+    "I live in …") replaces the old one. Raises BP469 for a text without words.
     """
-    kept = _cut(_masked(" ".join(text.split()), redact))
+    kept = _cut(_masked(" ".join(text.split()), redact, secrets))
     normal = _normal(kept)
     if not normal:
         raise BedplateError(_empty())
@@ -120,12 +121,10 @@ def _words(query: str) -> list[str]:
     return list(dict.fromkeys(expanded))[:64]
 
 
-def _masked(text: str, redact: Sequence[str]) -> str:
-    if not redact:
-        return text
-    from bedplate.traces.redact import mask
+def _masked(text: str, redact: Sequence[str], secrets: Sequence[str]) -> str:
+    from bedplate.traces.redact import Redactor, mask
 
-    return mask(text, redact)
+    return mask(Redactor("full", secrets).text(text), redact)
 
 
 def _cut(text: str) -> str:

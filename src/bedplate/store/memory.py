@@ -7,8 +7,8 @@ recency. No model takes part, so the same store and question always give the sam
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Sequence
+from secrets import token_hex
 
 from bedplate.problems import BedplateError, Problem
 from bedplate.store.database import Row
@@ -81,9 +81,9 @@ def remember(
 ) -> Fact:  # fmt: skip
     """Keep a fact for `retention` seconds; returns it as stored.
 
-    Masked first: what looks like a key or password and the exact `secrets` always, personal data as `redact` says (email,
-    phone, card). The same words again only renew it; a new statement on a subject that has one answer ("My name is …",
-    "I live in …") replaces the old one. Raises BP469 for a text without words.
+    Masked first: what looks like a key or password and the exact `secrets` always, personal data as `redact` says
+    (email, phone, card). The same words again only renew it; a new statement on a subject that has one answer ("My
+    name is …", "I live in …") replaces the old one. Raises BP469 for a text without words.
     """
     kept = _cut(_masked(" ".join(text.split()), redact, secrets))
     normal = _normal(kept)
@@ -93,7 +93,7 @@ def remember(
     with store.transaction():
         same = "agent = ? AND user = ? AND (normal = ? OR (subject IS NOT NULL AND subject = ?))"
         store.db.run(f"DELETE FROM facts WHERE {same}", (agent, user, normal, subject))
-        fact = Fact(secrets.token_hex(8), kept, now, source_turn)
+        fact = Fact(token_hex(8), kept, now, source_turn)
         store.db.run(
             "INSERT INTO facts (id, agent, user, text, subject, normal, created, expires, source_turn)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bedplate.problems import BedplateError
 from bedplate.problems.catalogue import catalogue
 from bedplate.traces import conventions as c
+from bedplate.traces.erasure import erase_sessions
 from bedplate.traces.query import get_trace, list_traces, message_text, tail, to_json
 from bedplate.traces.redact import Redactor
 from bedplate.traces.render import render_list, render_trace
@@ -145,6 +146,20 @@ def test_tail_gives_turns_as_they_end(tmp_path: Path) -> None:
         if len(seen) == 3:
             break
     assert seen == [2, 3, 4]
+
+
+def test_odd_numbers_stay_json(tmp_path: Path) -> None:
+    """What JSON has no number for is text, so that a trace stays JSON and can be erased."""
+    odd = {c.COST: float("nan"), "a": float("inf"), "b": [float("-inf")], "n": 2**63 - 1}
+    write(tmp_path, root(1, **odd))
+    (span,) = get_trace(tmp_path, trace_id(1).hex()).spans
+    assert (span.cost, span.attributes["a"], span.attributes["b"], span.attributes["n"]) == (
+        None,
+        "inf",
+        ["-inf"],
+        2**63 - 1,
+    )
+    assert erase_sessions(tmp_path, ["s1"]) == 1
 
 
 def test_a_trace_is_json(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("bedplate.traces")
 
 MAX_QUEUE = 4096
-MAX_BATCH = 512
+MAX_BATCH = 256
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 DELAY = 0.2
 """Seconds that a span may wait for company."""

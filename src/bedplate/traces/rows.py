@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -108,6 +109,8 @@ def _cut(value: Any) -> Any:
     match value:
         case str() if len(value) > MAX_TEXT:
             return f"{value[:MAX_TEXT]}… [{len(value) - MAX_TEXT} characters cut]"
+        case float() if not math.isfinite(value):
+            return str(value)  # JSON has no such numbers
         case dict():
             return {name: _cut(item) for name, item in value.items()}
         case list():
@@ -125,4 +128,6 @@ def _whole(value: Any) -> int | None:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)

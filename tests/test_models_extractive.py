@@ -87,14 +87,14 @@ def test_a_question_that_stands_alone_is_searched_alone(second: str) -> None:
 
 
 def test_the_best_passage_is_quoted_with_its_source_and_two_more_at_most() -> None:
-    """The most confident passage of all tools is quoted line by line; others are named once each."""
+    """The first fitting passage of the surest tool is quoted line by line; others are named once each, in search order."""
     others = [GOOD | {"path": f"{n}.md", "confidence": 0.7 + n / 100, "text": "other"} for n in range(4)]
     text = says(answered(asked("How long?"), (SEARCH, passages(*others)), (FAQ, passages(GOOD, GOOD))))
     assert text.splitlines() == [
         "> A turn may take 90 seconds.",
         "",
         "Source: guide.md#limits (Limits)",
-        "See also: 3.md#limits (Limits); 2.md#limits (Limits)",
+        "See also: 0.md#limits (Limits); 1.md#limits (Limits)",
     ]
 
 

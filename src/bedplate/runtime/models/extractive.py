@@ -147,10 +147,9 @@ def _known(talk: Conversation, facts: tuple[str, ...]) -> str:
 
 
 def _quote(talk: Conversation, searched: list[Found]) -> str:
-    passages = sorted(
-        (p for f in searched for p in f.passages if p.text.strip() and _confidence(p) >= CONFIDENT),
-        key=lambda p: -_confidence(p),
-    )
+    # Within a tool in the order of its search, which weighs more than the words that `confidence` counts.
+    fitting = [[p for p in f.passages if p.text.strip() and _confidence(p) >= CONFIDENT] for f in searched]
+    passages = [p for found in sorted(filter(None, fitting), key=lambda ps: -_confidence(ps[0])) for p in found]
     if not passages:
         return ""
     best, others = passages[0], _others(passages)

@@ -162,6 +162,31 @@ async def test_chat_completion(tmp_path: Path) -> None:
         assert said == ["one", "first", "two", "you said two"]
 
 
+async def test_chat_context_survives_a_restart(tmp_path: Path) -> None:
+    """The conversation that a chat request brings along is there when a restarted gateway runs its turn again."""
+    messages = [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "first"},
+        {"role": "user", "content": "two"},
+    ]
+    headers = {**AUTH, "Idempotency-Key": "k"}
+    async with running(tmp_path) as run:
+        asking = asyncio.create_task(
+            run.http.post("/v1/chat/completions", json={"messages": messages}, headers=headers)
+        )
+        await run.take()
+        asking.cancel()
+    async with running(tmp_path) as run:
+        job = await run.take()
+        assert [p["content"] for m in job.document["history"] for p in m["parts"]] == ["one", "first"]
+        await job.answer("second")
+        reply = await run.http.post("/v1/chat/completions", json={"messages": messages}, headers=headers)
+        assert reply.json()["choices"][0]["message"]["content"] == "second"
+        session = reply.headers["x-bedplate-session"]
+        said = [p["content"] for m in run.store.messages(session) for p in m["parts"]]
+        assert said == ["one", "first", "two", "second"]
+
+
 async def test_chat_stream(tmp_path: Path) -> None:
     """OpenAI's own client reads the streamed answer, with usage at the end."""
     import openai

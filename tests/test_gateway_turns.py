@@ -223,6 +223,27 @@ async def test_agent_dies_and_the_turn_runs_again(tmp_path: Path) -> None:
         assert row.attempt == 2
 
 
+async def test_connection_of_the_agent_breaks(tmp_path: Path) -> None:
+    """An agent whose connection breaks in the middle of its report is dead, and the turn runs again."""
+    begun = asyncio.Event()
+
+    async def body() -> Any:
+        yield b'{"type":"text","delta":"so"}\n'
+        begun.set()
+        await asyncio.sleep(60)
+
+    async with running(tmp_path) as run:
+        asking = asyncio.create_task(run.ask("x"))
+        job = await run.take()
+        path = f"/agent/turns/{job.document['turn']}"
+        reporting = asyncio.create_task(job.http.post(path, content=body(), headers=job.auth))
+        await begun.wait()
+        reporting.cancel()
+        again = await run.take()
+        await again.answer("whole")
+        assert (await asking).json()["output"] == "whole"
+
+
 async def test_agent_dies_twice(tmp_path: Path) -> None:
     """An agent that dies in both attempts fails the turn."""
 

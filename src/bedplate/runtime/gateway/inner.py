@@ -113,6 +113,7 @@ class Inner:
             case BedplateError():
                 self._turns.fail(turn, error)
                 raise error
+        self._turns.fail(turn, faults.internal())
         raise error
 
     async def _read(self, request: Request, turn: Turn) -> bool:

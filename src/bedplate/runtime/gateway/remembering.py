@@ -33,10 +33,15 @@ class Remembering:
         self._store = store
         self._tracer = tracer
 
+    def brought(self, turn: Turn) -> None:
+        """Keep the conversation that a caller brought along as the beginning of its session, before the turn runs."""
+        if turn.context and self._memory.sessions is not None:
+            self._store.append_messages(turn.row.session, f"{turn.id}.before", turn.context)
+
     def history(self, turn: Turn) -> list[dict[str, Any]]:
         """The conversation before this turn, as much of its end as fits, beginning with something the user said."""
         stored = self._store.messages(turn.row.session) if self._memory.sessions else []
-        return recent([*turn.context, *stored], MAX_HISTORY)
+        return recent(stored or list(turn.context), MAX_HISTORY)
 
     def recalled(self, turn: Turn) -> list[str]:
         """Facts about the user that bear on the question."""
@@ -53,7 +58,7 @@ class Remembering:
         if self._memory.sessions is None:
             return
         try:
-            self._store.append_messages(turn.row.session, turn.id, [*turn.context, *messages])
+            self._store.append_messages(turn.row.session, turn.id, messages)
         except BedplateError as error:
             if error.problems[0].code != "BP462":
                 raise

@@ -27,7 +27,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app, lifespan="off", log_config=None, access_log=False, ws="none", http="h11", server_header=False,
-                loop="asyncio", timeout_graceful_shutdown=2, timeout_keep_alive=75, backlog=1024,
+                loop="asyncio", timeout_graceful_shutdown=1, timeout_keep_alive=75, backlog=1024,
             )
         )  # fmt: skip
         self._listener = listener
@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0.005)
 
     async def end(self) -> None:
-        """Accept nothing more and finish what runs, for at most 2 seconds."""
+        """Accept nothing more and finish what runs, for at most 1 second."""
         self.should_exit = True
         if self._task is not None:
             await self._task

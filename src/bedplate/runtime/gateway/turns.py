@@ -32,6 +32,8 @@ from bedplate.traces.emit import GatewayTracer
 MAX_WAITING = 256
 BEGIN_WITHIN = 15.0
 """Seconds within which an agent that took a turn must begin to report on it."""
+STOPPING_PAUSE = 0.5
+"""Seconds that a poll lasts while the gateway stops, so that agents do not poll in a tight loop."""
 NO_MEMORY_RETENTION = 3600
 """Seconds for which turns are kept where the manifest declares no session memory: long enough for a retry."""
 
@@ -106,6 +108,7 @@ class Turns:
         )  # fmt: skip
         self._store.begin_turn(row)
         turn = Turn(row, Meter(blueprint.limits, blueprint.lines), span, question.context)
+        self._remembering.brought(turn)
         self._enqueue(turn)
         return turn
 
@@ -134,6 +137,7 @@ class Turns:
                     if turn is not None:
                         return turn
                     await changed.wait()
+                await asyncio.sleep(STOPPING_PAUSE)
         except TimeoutError:
             pass
         return None

@@ -277,6 +277,7 @@ async def test_agent_process_gone(tmp_path: Path) -> None:
         asking = asyncio.create_task(run.ask("x"))
         first = await run.take()
         run.gateway.turns.agent_gone(1)
+        assert await first.tool_status() == 401
         second = await run.take()
         assert first.document["turn"] == second.document["turn"]
         assert (await first.answer("from the grave")).status_code == 401
@@ -340,6 +341,9 @@ async def test_restart_runs_the_turn_again(tmp_path: Path) -> None:
         body = (await run.ask("x", headers={"Idempotency-Key": "k1"})).json()
         assert (body["output"], body["turnId"], body["traceId"]) == ("you said x", left.id, left.trace_id)
         assert run.jobs[0].document["traceparent"].split("-")[1] == left.trace_id
+        row = run.store.turn(left.id)
+        assert row is not None
+        assert row.attempt == 2
 
 
 @pytest.mark.parametrize(("effect", "key", "code"), [(True, "k1", "BP415"), (False, None, "BP418")])

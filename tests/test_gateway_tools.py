@@ -97,6 +97,27 @@ async def test_calls_are_recorded_and_audited(tmp_path: Path) -> None:
         assert "ann@example.com" not in str([dict(line) for line in lines])
 
 
+class _Listless(Desk):
+    async def operations(self) -> Any:
+        raise ValueError("what?")
+
+
+class _Confused(Desk):
+    def question(self, operation: str, arguments: Any) -> Any:
+        raise KeyError(f"{operation} {arguments}")
+
+
+async def test_tool_that_breaks_its_promise(tmp_path: Path) -> None:
+    """A toolset that raises where it should not takes neither the other tools nor the turn with it."""
+    async with working(tmp_path / "a", _Listless()) as (_, job):
+        names = [t["name"] for t in (await _rpc(job, "tools/list"))["result"]["tools"]]
+        assert names == ["memory___recall", "memory___remember"]
+    async with working(tmp_path / "b", _Confused()) as (_, job):
+        result = await job.tool("desk___look", path="docs/a")
+        assert "desk.look failed (KeyError)" in result["content"][0]["text"]
+        assert (await job.answer("still here")).status_code == 200
+
+
 async def test_call_id_of_the_model(tmp_path: Path) -> None:
     """The model's id of a call is kept where the agent names it, and made unique where it comes twice."""
     async with working(tmp_path) as (run, job):

@@ -63,6 +63,9 @@ class Dispatch:
         except (BedplateError, TimeoutError) as error:
             log.warning("tool %s cannot say what it can do: %s", name, error or "it took too long")
             return
+        except Exception:
+            log.exception("tool %s raised when it was asked what it can do", name)
+            return
         self._known[name] = {operation.name: operation for operation in found}
 
     def search_tools(self) -> frozenset[str]:
@@ -148,7 +151,13 @@ class Dispatch:
 
     def question(self, tool: str, operation: str, arguments: Mapping[str, Any]) -> Question:
         """What the call would do. Raises BedplateError for arguments that say nothing definite."""
-        return self._toolsets[tool].question(operation, arguments)
+        try:
+            return self._toolsets[tool].question(operation, arguments)
+        except BedplateError:
+            raise
+        except Exception as error:
+            log.exception("%s.%s raised at its arguments", tool, operation)
+            raise faults.broken_tool(f"{tool}.{operation}", type(error).__name__) from error
 
     async def make(self, tool: str, operation: str, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
         """Call the toolset, until the deadline. Raises BedplateError BP443 or BP444."""

@@ -43,7 +43,8 @@ def stage_status(target: Target) -> StageStatus:
     return StageStatus(
         label=target.label,
         deployed=bool(outputs),
-        healthy=bool(processes) and all(p["state"] == "running" for p in processes),
+        # after an `up` that failed what it started runs, but nobody can ask it anything
+        healthy=bool(outputs and processes) and all(p["state"] == "running" for p in processes),
         current=outputs.get("buildDigest") == target.blueprint.digests.build,
         url=str(outputs.get("url", "")),
         build=str(outputs.get("buildDigest", "")),

@@ -34,8 +34,10 @@ _IN_FOLDER = "import os,sys;os.chdir(sys.argv[1]);os.execvp(sys.argv[2],sys.argv
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: for one connection to be made, before the first and the last retry, for a call to wait for one."""
+    """Seconds: that a start waits for the first connection, for one to be made, before the first and the last retry,
+    and that a call waits for one."""
 
+    start: float = 5.0
     connect: float = 20.0
     first: float = 0.2
     last: float = 30.0
@@ -82,12 +84,16 @@ class McpToolset:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to connect, and wait for the first try to end. Raises BedplateError BP451 where none can succeed."""
+        """Begin to connect, and wait a little for the first try to end: a server that hangs does not hold up the rest.
+
+        Raises BedplateError BP451 where no try can succeed.
+        """
         if self._tool.command and _program(self._tool.command[0], self._project) is None:
             raise self._unreachable(f"there is no program {self._tool.command[0]}")
         if self._task is None:
             self._task = asyncio.create_task(self._keep(), name=f"MCP server {self.name}")
-        await self._state.tried.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._state.tried.wait(), self._patience.start)
 
     async def operations(self) -> tuple[Operation, ...]:
         """What the server listed last; nothing before it answered for the first time."""

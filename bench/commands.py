@@ -1,7 +1,7 @@
 """Processor seconds, wall time and memory of the commands a person waits for, and of the processes that stay.
 
 Brings up a copy of the example in a temporary folder. Prints one JSON document. Each command is run several times
-after a warm-up; medians are given, with a bare interpreter in the same run as the yardstick (`ratio`: wall time against it).
+after a warm-up; medians are given, with a bare interpreter in the same run as the yardstick (`ratio`).
 
     python bench/commands.py [--runs 5]
 """

@@ -87,7 +87,7 @@ class FakeGateway:
         self.jobs.put_nowait(job | more)
         return turn
 
-    async def _next(self, request: Request) -> Response:  # noqa: ARG002
+    async def _next(self, request: Request) -> Response:
         self.polled.set()
         try:
             return JSONResponse(await asyncio.wait_for(self.jobs.get(), 0.5))

@@ -78,13 +78,13 @@ class Thing(Resource):
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
 
-    def check(self, news: Properties, olds: Properties | None) -> Checked:  # noqa: ARG002
+    def check(self, news: Properties, olds: Properties | None) -> Checked:
         self.cloud.call("check", news["name"])
         if news.get("size") == -1:
             return Checked(news, (CheckFailure("size", "must not be negative"),))
         return Checked({"size": 1, **news})
 
-    def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:  # noqa: ARG002
+    def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
         self.cloud.call("diff", news["name"])
         diff = diff_properties(old_inputs, news, self.replace_keys)
         note = "not running" if news["name"] in self.cloud.stopped else ""
@@ -97,13 +97,13 @@ class Thing(Resource):
         self.cloud.things[id] = dict(news)
         return Created(id, self._outputs(id, news))
 
-    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:  # noqa: ARG002
+    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         if id not in self.cloud.things:
             return None
         news = self.cloud.things[id]
         return ReadResult(id, news, self._outputs(id, news))
 
-    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
+    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:
         self.cloud.call("update", news["name"])
         self.cloud.expect_present("update", news["name"], news.get("refs", ()))
         self.cloud.stopped.discard(news["name"])

@@ -60,7 +60,7 @@ class Filed(Resource):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:  # noqa: ARG002
+    def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
         found = diff_properties(old_inputs, news, frozenset({"zone"}))
         return Diff(found.properties, delete_before_replace=self.first)
 
@@ -68,14 +68,14 @@ class Filed(Resource):
         id = f"{news['name']}@{news.get('zone', '')}"
         return Created(id, self._put(id, news))
 
-    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
+    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:
         return self._put(id, news)
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         path = self.folder / id
         return ReadResult(id, inputs, outputs) if path.exists() else None
 
-    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
+    def delete(self, id: str, outputs: Properties) -> None:
         POINTS.reach()
         (self.folder / id).unlink(missing_ok=True)
         POINTS.reach()

@@ -106,11 +106,11 @@ async def _redirect(request: Request) -> Response:
     return RedirectResponse(targets[request.path_params["to"]])
 
 
-async def _big(request: Request) -> Response:  # noqa: ARG001
+async def _big(request: Request) -> Response:
     return PlainTextResponse("x" * 3_000_000)
 
 
-async def _slow(request: Request) -> Response:  # noqa: ARG001
+async def _slow(request: Request) -> Response:
 
     await asyncio.sleep(20)
     return PlainTextResponse("late")

@@ -19,7 +19,7 @@ from bedplate.runtime.sandbox import Launch
 from bedplate.runtime.tools.api import CallContext, Question
 
 
-def plain(argv: Sequence[str], readable: Sequence[Path], environment: Mapping[str, str]) -> Launch:  # noqa: ARG001
+def plain(argv: Sequence[str], readable: Sequence[Path], environment: Mapping[str, str]) -> Launch:
     """A launch without any sandbox."""
     return Launch(tuple(argv), dict(environment))
 

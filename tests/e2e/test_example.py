@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from cli_support import bedplate, ok
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -126,7 +126,7 @@ def test_killed_processes_come_back(project: Path) -> None:
 
 
 def test_killed_supervisor_is_noticed_and_mended(project: Path) -> None:
-    """After kill -9 of the supervisor nothing of the stage survives it, and `up` brings the stage back with its memory."""
+    """After kill -9 of the supervisor nothing of the stage survives, and `up` brings it back with its memory."""
     ask(project, "My name is Grace.", "--user", "grace")
     supervisor = int((project / ".bedplate/prototype/run/supervisor.pid").read_text().split()[0])
     os.kill(supervisor, signal.SIGKILL)

@@ -110,9 +110,12 @@ async def _ask(running: RunningStage, text: str, user: str, session: str | None,
         sys.stdout.write(piece)
         sys.stdout.flush()
 
+    def again() -> None:
+        say("\n(the agent was restarted and answers again)")
+
     timeout = running.target.blueprint.limits.timeout
     async with StageClient(running.url, running.api_key, timeout=timeout) as client:
-        return await client.ask(text, user=user, session=session, on_text=write if stream else None)
+        return await client.ask(text, user=user, session=session, on_text=write if stream else None, on_reset=again)
 
 
 def _after(answer: Answer) -> None:

@@ -77,8 +77,11 @@ class StageClient:
         user: str,
         session: str | None = None,
         on_text: Callable[[str], None] | None = None,
+        on_reset: Callable[[], None] | None = None,
     ) -> Answer:
         """Ask and wait for the answer; `on_text` gets the pieces as they come.
+
+        `on_reset` is called when the agent died and the turn begins anew: the pieces so far are void.
 
         A connection that breaks (the gateway was restarted) is tried again with the same idempotency key, so the turn
         runs once. Raises BedplateError with the gateway's own code, or BP720 where nothing answers.
@@ -88,14 +91,18 @@ class StageClient:
         deadline = asyncio.get_running_loop().time() + RETRY_FOR
         while True:
             try:
-                return await self._once(body, headers, on_text)
+                return await self._once(body, headers, on_text, on_reset)
             except (ConnectionError, EOFError) as error:
                 if asyncio.get_running_loop().time() > deadline:
                     raise unreachable(self._url, error) from error
                 await asyncio.sleep(0.2)
 
     async def _once(
-        self, body: Mapping[str, Any], headers: Mapping[str, str], on_text: Callable[[str], None] | None
+        self,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        on_text: Callable[[str], None] | None,
+        on_reset: Callable[[], None] | None,
     ) -> Answer:
         import httpx2
 
@@ -110,6 +117,8 @@ class StageClient:
                     match event:
                         case "text" if on_text:
                             on_text(data["delta"])
+                        case "reset" if on_reset:
+                            on_reset()
                         case "result":
                             return Answer.of(data)
                         case "error":

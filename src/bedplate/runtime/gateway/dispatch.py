@@ -41,8 +41,15 @@ class Dispatch:
     """The tools of one agent, behind the decider. A `ToolServer` whose caller is (turn, claimed traceparent)."""
 
     def __init__(
-        self, blueprint: Blueprint, toolsets: Mapping[str, Toolset], store: Store, tracer: GatewayTracer, turns: Turns
+        self,
+        blueprint: Blueprint,
+        toolsets: Mapping[str, Toolset],
+        store: Store,
+        tracer: GatewayTracer,
+        turns: Turns,
+        secrets: tuple[str, ...] = (),
     ) -> None:
+        """`secrets` are exact values that never stand in the audit trail."""
         self._blueprint = blueprint
         self._toolsets = toolsets
         self._store = store
@@ -50,7 +57,7 @@ class Dispatch:
         self._turns = turns
         self._schemas = Schemas()
         self._known: dict[str, dict[str, Operation]] = {}
-        self._redactor = Redactor(content=blueprint.tracing.content)
+        self._redactor = Redactor(content=blueprint.tracing.content, secrets=secrets)
 
     async def refresh(self) -> None:
         """Ask every toolset what it can do."""

@@ -33,11 +33,15 @@ log = logging.getLogger("bedplate.gateway")
 
 @dataclass(frozen=True)
 class Parts:
-    """What the gateway works with. It closes all of them."""
+    """What the gateway works with; it closes store, tracer and toolsets.
+
+    `secrets` are the exact values that may stand in no trace, no audit line and no remembered fact.
+    """
 
     store: Store
     tracer: GatewayTracer
     toolsets: Mapping[str, Toolset]
+    secrets: tuple[str, ...] = ()
 
 
 class Gateway:
@@ -46,9 +50,9 @@ class Gateway:
     def __init__(self, blueprint: Blueprint, parts: Parts, api_key: str) -> None:
         self._parts = parts
         self._toolsets = _with_memory(blueprint, parts)
-        remembering = Remembering(blueprint, parts.store, parts.tracer)
+        remembering = Remembering(blueprint, parts.store, parts.tracer, parts.secrets)
         self.turns = Turns(blueprint, parts.store, parts.tracer, remembering)
-        self.dispatch = Dispatch(blueprint, self._toolsets, parts.store, parts.tracer, self.turns)
+        self.dispatch = Dispatch(blueprint, self._toolsets, parts.store, parts.tracer, self.turns, parts.secrets)
         self.outer = Outer(blueprint, self.turns, api_key)
         self._model = blueprint.model.id
         self._router: Router | None = None
@@ -109,21 +113,25 @@ class Gateway:
 def _with_memory(blueprint: Blueprint, parts: Parts) -> dict[str, Toolset]:
     toolsets = dict(parts.toolsets)
     if blueprint.memory.long_term is not None:
-        toolsets[MEMORY] = MemoryToolset(blueprint.name, blueprint.memory.long_term, parts.store)
+        toolsets[MEMORY] = MemoryToolset(blueprint.name, blueprint.memory.long_term, parts.store, parts.secrets)
     return toolsets
 
 
-def tracer_for(config: GatewayConfig) -> GatewayTracer:
-    """The tracer of a stage. Secrets of the stage never pass it, whatever `tracing.content` says."""
+def secrets_for(config: GatewayConfig) -> tuple[str, ...]:
+    """The values of every secret that the stage holds."""
     from bedplate.blueprint.model import secrets_of
 
+    known = [config.read_secret(n) for n in secrets_of(config.blueprint) if config.stage.secret(n).exists()]
+    return (config.read_secret(SINK_TOKEN), config.read_secret(API_KEY), *known)
+
+
+def tracer_for(config: GatewayConfig, secrets: tuple[str, ...]) -> GatewayTracer:
+    """The tracer of a stage. Secrets of the stage never pass it, whatever `tracing.content` says."""
     blueprint, digests = config.blueprint, config.blueprint.digests
     token = config.read_secret(SINK_TOKEN)
     resource = TraceResource(
         blueprint.name, blueprint.stage, digests.build, digests.behaviour, blueprint.owner, __version__
     )
-    known = [config.read_secret(name) for name in secrets_of(blueprint) if config.stage.secret(name).exists()]
-    secrets = (token, config.read_secret(API_KEY), *known)
     tracing = blueprint.tracing
     return GatewayTracer(
         resource, config.sink, token, sample_ratio=tracing.sample_ratio, content=tracing.content,
@@ -139,7 +147,8 @@ def build(config: GatewayConfig) -> tuple[Gateway, Inner]:
     toolsets = build_toolsets(
         config.blueprint, stage=config.stage, read_secret=config.read_secret, sandbox=config.sandbox
     )
-    parts = Parts(Store.open(config.stage.memory), tracer_for(config), toolsets)
+    secrets = secrets_for(config)
+    parts = Parts(Store.open(config.stage.memory), tracer_for(config, secrets), toolsets, secrets)
     gateway = Gateway(config.blueprint, parts, config.read_secret(API_KEY))
     router = ModelRouter(
         config.blueprint.model,

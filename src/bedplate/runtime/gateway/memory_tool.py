@@ -41,10 +41,12 @@ class MemoryToolset:
 
     name = NAME
 
-    def __init__(self, agent: str, memory: LongTermMemory, store: Store) -> None:
+    def __init__(self, agent: str, memory: LongTermMemory, store: Store, secrets: tuple[str, ...] = ()) -> None:
+        """`secrets` are exact values that are masked in whatever is remembered."""
         self._agent = agent
         self._memory = memory
         self._store = store
+        self._secrets = secrets
 
     async def start(self) -> None:
         """Nothing to do: the store is open."""
@@ -67,7 +69,9 @@ class MemoryToolset:
             if operation == "recall":
                 return self._recall(user, str(arguments["query"]))
             retention, redact = self._memory.retention, self._memory.redact
-            fact = remember(self._store, self._agent, user, str(arguments["fact"]), turn, retention, redact)
+            fact = remember(
+                self._store, self._agent, user, str(arguments["fact"]), turn, retention, redact, self._secrets
+            )
         except BedplateError as error:
             return ToolResult(error.problems[0].summary, error=True)
         return ToolResult(f"Remembered: {fact.text}", data={"fact": fact.text})

@@ -27,7 +27,11 @@ log = logging.getLogger("bedplate.gateway")
 class Remembering:
     """What one agent remembers, by its manifest."""
 
-    def __init__(self, blueprint: Blueprint, store: Store, tracer: GatewayTracer) -> None:
+    def __init__(
+        self, blueprint: Blueprint, store: Store, tracer: GatewayTracer, secrets: tuple[str, ...] = ()
+    ) -> None:
+        """`secrets` are exact values that are masked in whatever is remembered."""
+        self._secrets = secrets
         self._blueprint = blueprint
         self._memory = blueprint.memory
         self._store = store
@@ -85,7 +89,9 @@ class Remembering:
             return
         with self._tracer.memory(turn.span.traceparent, operation="update_memory") as span:
             for fact in facts:
-                remember(self._store, row.agent, row.user, fact, turn.id, memory.retention, memory.redact)
+                remember(
+                    self._store, row.agent, row.user, fact, turn.id, memory.retention, memory.redact, self._secrets
+                )
             span.count(len(facts))
 
     def _forgotten(self, turn_id: str) -> bool:

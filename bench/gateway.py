@@ -201,8 +201,8 @@ class Bench:
     async def _turn(self) -> AsyncIterator[str]:
         """Ask the agent something, take the job as the agent, and answer at the end; gives the job's capability."""
         async with httpx2.AsyncClient(trust_env=False, timeout=3600) as http:
-            question = {"json": {"input": "bench"}, "headers": {"Authorization": f"Bearer {KEY}"}}
-            asking = asyncio.create_task(http.post(f"{self._outer}/invocations", **question))
+            key = {"Authorization": f"Bearer {KEY}"}
+            asking = asyncio.create_task(http.post(f"{self._outer}/invocations", json={"input": "bench"}, headers=key))
             job = (await http.post(f"{self._inner}/agent/next")).raise_for_status().json()
             over = asyncio.Event()
 

@@ -117,6 +117,15 @@ def test_long_term_memory_is_per_user(project: Path) -> None:
     assert "Ada" not in str(ask(project, "What is my name?", "--user", "ada")["output"])
 
 
+def test_a_secret_is_never_remembered(project: Path) -> None:
+    """The stage's own key, told to the agent as a fact, is masked before it is kept."""
+    key = (project / ".bedplate/prototype/secrets/api-key").read_text().strip()
+    ask(project, f"My name is {key}.", "--user", "mallory")
+    shown = ok(project, "memory", "show", "--user", "mallory", "--json").json
+    assert shown["facts"]
+    assert key not in str(shown["facts"])
+
+
 def test_killed_processes_come_back(project: Path) -> None:
     """After kill -9 of gateway and agent the next question is answered."""
     for name in ("gateway", "agent"):

@@ -32,6 +32,8 @@ from bedplate.traces.emit import GatewayTracer
 POLL = 25.0
 """Seconds that `/agent/next` waits for a turn."""
 MODEL_LIMIT, MCP_LIMIT, OTLP_LIMIT = 8 * 1024 * 1024, 1024 * 1024, 1024 * 1024
+HANGS_UP_WITHIN = 0.25
+"""Seconds in which all connections of a process that died are seen to end."""
 INSTANCE = "bedplate.instance"
 
 
@@ -66,20 +68,28 @@ class Inner:
     async def next(self, request: Request) -> Response:
         """`POST /agent/next`: a job, or 204 after a while. An agent that went away meanwhile gets none."""
         await body_of(request, 4096)
+        instance: int = request.scope[INSTANCE]
+        turn = await self._polled(request, instance)
+        return Response(status_code=204) if turn is None else JSONResponse(self._turns.hand_over(turn, instance))
+
+    async def _polled(self, request: Request, instance: int) -> Turn | None:
+        """The next turn, unless the agent hangs up first. Also when cancelled no turn is lost."""
         job = asyncio.ensure_future(self._turns.next(POLL))
         gone = asyncio.ensure_future(_disconnected(request))
+        turn, given = None, False
         try:
             await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
+            turn = job.result() if job.done() else None
+            if turn is not None and turn.instance == instance:
+                # It has just broken off in this very agent. If that one died, its poll is seen to end in a moment too.
+                await asyncio.wait({gone}, timeout=HANGS_UP_WITHIN)
+            given = turn is not None and not gone.done()
         finally:
             job.cancel()
             gone.cancel()
-        turn = job.result() if job.done() and not job.cancelled() else None
-        if turn is not None and gone.done() and not gone.cancelled():
-            self._turns.put_back(turn)
-            turn = None
-        if turn is None:
-            return Response(status_code=204)
-        return JSONResponse(self._turns.hand_over(turn, request.scope[INSTANCE]))
+            if turn is not None and not given:
+                self._turns.put_back(turn)
+        return turn if given else None
 
     async def report(self, request: Request) -> Response:
         """`POST /agent/turns/{turn}`: the turn's events while it runs. Answered when its outcome is stored."""

@@ -13,7 +13,7 @@ $(BIN)/bedplate: pyproject.toml
 
 up: $(BIN)/bedplate
 	$(BIN)/bedplate up --stage prototype
-	$(BIN)/bedplate ask "What is a release in Bedplate?"
+	$(BIN)/bedplate ask "What is Bedplate?"
 
 $(VENV)/.dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -61,7 +61,7 @@ def first_answer(project: Path) -> dict[str, float]:
     """Seconds from typing the first `up` to the first answer of `ask`."""
     started = time.perf_counter()
     up = run([*BEDPLATE, "up"], project)
-    ask = run([*BEDPLATE, "ask", "What is a release in Bedplate?"], project)
+    ask = run([*BEDPLATE, "ask", "What is Bedplate?"], project)
     return {
         "wall_s": round(time.perf_counter() - started, 2),
         "up_wall_s": up["wall_s"],

@@ -19,6 +19,8 @@ _VERBS = {
     "delete": ("deleting", "deleted"),
     "delete-replaced": ("deleting old", "deleted old"),
 }
+_GROUPS = {"pulumi:pulumi:Stack", "bedplate:local:Stage"}
+"""They hold other resources and are nothing themselves."""
 _CLEAR = "\r\x1b[2K"
 
 
@@ -32,7 +34,7 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        if self._quiet or event.step is None or event.step.op not in _VERBS:
+        if self._quiet or event.step is None or event.step.op not in _VERBS or event.step.type in _GROUPS:
             return
         doing, done = _VERBS[event.step.op]
         match event.kind:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bedplate.cli.output import strong, table, width
+from bedplate.cli.output import strong, table
 
 if TYPE_CHECKING:
     from bedplate.access import Grant
@@ -31,7 +31,7 @@ def plan_screen(plan: Plan) -> str:
 
 def _summary(plan: Plan) -> Iterable[tuple[str, str]]:
     gained, lost = len(plan.access.added), len(plan.access.removed)
-    yield "access", f"{plan.access.total} grants" + (f" (+{gained} -{lost})" if gained or lost else ", unchanged")
+    yield "access", counted(plan.access.total, "grant") + (f" (+{gained} -{lost})" if gained or lost else ", unchanged")
     counts = [(s, sum(c.symbol == s for c in plan.changes)) for s in "+~±-"]
     yield "changes", " ".join(f"{s}{n}" for s, n in counts if n) + f"   {_unchanged(plan.unchanged)}"
     yield "build", plan.build[:19] + (f"   deployed {plan.deployed_build[:19]}" if plan.deployed_build else "")
@@ -97,6 +97,6 @@ def loss_screen(stage: str, lost: Mapping[str, int]) -> str:
     return f"Destroying {stage} stops its processes and deletes its folder" + (f": {counted}." if counted else ".")
 
 
-def rule() -> str:
-    """A line across the screen."""
-    return "─" * width()
+def counted(number: int, thing: str) -> str:
+    """`1 grant`, `3 grants`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bedplate.blueprint.model import to_json
-from bedplate.engine.api import Engine, EventSink
+from bedplate.engine.api import Engine, EventSink, Program
 from bedplate.problems import BedplateError, Problem
 from bedplate.release.plan import Plan, plan_of
 from bedplate.release.target import Target
@@ -60,23 +60,34 @@ def choose_sandbox(allow_unsandboxed: bool) -> str:
 
 def make_plan(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Plan:
     """What `up` would do. Changes nothing."""
-    sandbox = choose_sandbox(allow_unsandboxed)
+    sandbox, program = _prepared(allow_unsandboxed)
     engine = engine_for(target)
-    outcome = engine.preview(target.stack, _program(), _config(target, sandbox), on_event=on_event)
+    outcome = engine.preview(target.stack, program, _config(target, sandbox), on_event=on_event)
     return plan_of(target.blueprint, outcome, sandbox=sandbox, deployed=engine.outputs(target.stack))
 
 
 def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Release:
     """Make the stage what the manifest says. Raises BedplateError; what was done until then is in the state."""
-    sandbox = choose_sandbox(allow_unsandboxed)
+    sandbox, program = _prepared(allow_unsandboxed)
     _ensure_folder(target)
     engine = engine_for(target)
     deployed = engine.outputs(target.stack)
-    outcome = engine.up(target.stack, _program(), _config(target, sandbox), on_event=on_event)
+    outcome = engine.up(target.stack, program, _config(target, sandbox), on_event=on_event)
     return Release(plan_of(target.blueprint, outcome, sandbox=sandbox, deployed=deployed), outcome.outputs)
 
 
-def _program() -> Callable[[], None]:
+def _prepared(allow_unsandboxed: bool) -> tuple[str, Program]:
+    """The sandbox and the stage's program. The sandbox is tried in a process of its own; meanwhile Pulumi is loaded."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        sandbox, program = pool.submit(choose_sandbox, allow_unsandboxed), _program()
+        return sandbox.result(), program
+
+
+def _program() -> Program:
+    import pulumi  # noqa: F401 - loaded here and not at its first use, see `_prepared`
+
     from bedplate.stacks.local.program import program
 
     return program

@@ -123,7 +123,7 @@ def _facts(span: TraceSpan) -> str:
     if span.cost is not None:
         facts.append(f"${span.cost:.4f}")
     if (count := attributes.get(c.COUNT)) is not None:
-        facts.append(f"{count} fact{"" if count == 1 else "s"}")
+        facts.append(f"{count} fact{'' if count == 1 else 's'}")
     if span.failed:
         facts.append(f"error {attributes.get(c.ERROR_TYPE, '')} {span.message}".strip())
     return clean(" · ".join(facts))

@@ -36,7 +36,7 @@ def stage(stack: StackRef, retention: int = 60) -> Program:
         within = pulumi.ResourceOptions(parent=sdk.Stage("support"))
         token = sdk.Token("sink-token", opts=within)
         sdk.Secret("api-key", variable="API_KEY", opts=within)
-        sdk.Store("memory", retention={"sessions": 60}, opts=within)
+        sdk.Store("memory", agent="support", retention={"sessions": 60}, opts=within)
         sdk.SearchIndex("docs", root=str(docs), digest="1", paths=["a.md"], opts=within)
         config = {"folder": str(paths.traces), "content": "none", "secretsFolder": str(paths.secrets)}
         sink = sdk.Process(

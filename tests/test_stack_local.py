@@ -78,7 +78,12 @@ class Recorder(pulumi.runtime.Mocks):
 def register(wanted: Blueprint, stage: Path) -> Registered:
     """What the program registers for `wanted`."""
     recorder = Recorder()
-    config = {"blueprint": json.dumps(to_json(wanted)), "stageFolder": str(stage), "sandbox": "bubblewrap"}
+    config = {
+        "blueprint": json.dumps(to_json(wanted)),
+        "stageFolder": str(stage),
+        "sandbox": "bubblewrap",
+        "manifest": "agent.yaml",
+    }
     asyncio.set_event_loop(asyncio.new_event_loop())
     pulumi.runtime.set_mocks(recorder, project="support", stack="prototype", preview=False)
     pulumi.runtime.set_all_config({f"bedplate:{key}": value for key, value in config.items()})
@@ -101,7 +106,7 @@ def test_the_resources_are_named_as_in_the_manifest(project: Path) -> None:
     found = register(blueprint(project), project / "stage")
     types = {name: values["type"].rpartition(":")[2] for name, values in found.items()}
     assert types == {
-        "support": "Stage",
+        "stage": "Stage",
         "api-key": "Token",
         "sink-token": "Token",
         "memory": "Store",

@@ -16,7 +16,7 @@ _SIDE_FILES = ("", "-wal", "-shm", "-journal")
 
 
 class StoreResource(Resource):
-    """The SQLite file of sessions, memory, turns and audit. Input: `retention`, seconds by kind. One a stage."""
+    """The SQLite file of sessions, memory, turns and audit. Inputs: `agent`, `retention` (seconds by kind)."""
 
     type: ClassVar[str] = "bedplate:local:Store"
     computed_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
@@ -42,8 +42,19 @@ class StoreResource(Resource):
         return ReadResult(id, inputs, self._outputs(inputs)) if self._paths.memory.exists() else None
 
     def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
-        """As `create`: retention is read by the gateway, the file is only brought up to date."""
-        return self.create(news).outputs
+        """As `create`; an agent that was renamed keeps what it remembers."""
+        from bedplate.store import Store
+        from bedplate.store.renaming import rename_agent
+
+        outputs = self.create(news).outputs
+        old, new = old_inputs.get("agent"), news.get("agent")
+        if old and new and old != new:
+            store = Store.open(self._paths.memory)
+            try:
+                rename_agent(store, str(old), str(new))
+            finally:
+                store.close()
+        return outputs
 
     def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
         """Remove the file with everything that was remembered."""

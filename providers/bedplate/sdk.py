@@ -16,12 +16,15 @@ class Stage(pulumi.ComponentResource):
 
 
 class Store(pulumi.CustomResource):
-    """What the stage remembers, in SQLite. `retention`: seconds by kind (`sessions`, `longTerm`)."""
+    """What `agent` remembers in this stage, in SQLite. `retention`: seconds by kind (`sessions`, `longTerm`)."""
 
     path: pulumi.Output[str]
 
-    def __init__(self, name: str, *, retention: Mapping[str, int], opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("bedplate:local:Store", name, {"retention": dict(retention), "path": None}, opts)
+    def __init__(
+        self, name: str, *, agent: str, retention: Mapping[str, int], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        inputs = {"agent": agent, "retention": dict(retention)}
+        super().__init__("bedplate:local:Store", name, {**inputs, "path": None}, opts)
 
 
 class SearchIndex(pulumi.CustomResource):

@@ -1,7 +1,7 @@
 """The program of the local target.
 
-Goes in: the configuration `bedplate:blueprint` (JSON), `bedplate:stageFolder`, `bedplate:sandbox`. Comes out:
-registered resources and the stack's outputs. It reads no file and starts nothing.
+Goes in: the configuration `bedplate:blueprint` (JSON), `bedplate:manifest` (its file's name), `bedplate:stageFolder`,
+`bedplate:sandbox`. Comes out: registered resources and the stack's outputs. It reads no file and starts nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def program() -> None:
 
     config = pulumi.Config("bedplate")
     blueprint = from_json(config.require_object("blueprint"))
-    stage = sdk.Stage(blueprint.name)
+    # URNs hold no name that a person may change: renaming the agent must not replace what it remembers.
+    stage = sdk.Stage("stage")
     within = pulumi.ResourceOptions(parent=stage)
     _register(_Setting(blueprint, StagePaths(Path(config.require("stageFolder"))), config.require("sandbox"), within))
 
@@ -57,7 +58,7 @@ def _register(setting: _Setting) -> None:
     tokens = [sdk.Token(name, opts=within) for name in ("api-key", "sink-token")]
     found = secrets_of(blueprint)
     secrets = {name: sdk.Secret(name, variable=ref.variable, opts=within) for name, ref in sorted(found.items())}
-    store = sdk.Store("memory", retention=_retention(blueprint), opts=within)
+    store = sdk.Store("memory", agent=blueprint.name, retention=_retention(blueprint), opts=within)
     indexes = _indexes(setting)
     sink = _sink(setting, tokens)
     model = _model(setting)
@@ -69,6 +70,8 @@ def _register(setting: _Setting) -> None:
     pulumi.export("sinkUrl", sink.url)
     pulumi.export("sessionsDb", store.path)
     pulumi.export("sandbox", setting.sandbox)
+    pulumi.export("agent", blueprint.name)
+    pulumi.export("manifest", pulumi.Config("bedplate").require("manifest"))
     pulumi.export("buildDigest", blueprint.digests.build)
     pulumi.export("behaviourDigest", blueprint.digests.behaviour)
 
@@ -166,14 +169,26 @@ def _gateway(setting: _Setting, sink: Any, model: Any, secrets: dict[str, Any], 
 
 
 def _gateway_document(blueprint: Blueprint) -> dict[str, Any]:
-    """The blueprint without what the gateway has no use for: lines, documents, evals, instructions.
+    """The blueprint without what the gateway has no use for: lines, documents, instructions.
+
+    Lists are in order of names, so that reordering the manifest restarts nothing for its own sake.
 
     A data source's digest stands for its documents, but where a python tool's sandbox is to be shown some of them.
     """
     document = to_json(blueprint)
     mounted = {name for tool in blueprint.tools if isinstance(tool, PythonTool) for name in tool.data}
     sources = [s if s["name"] in mounted else {**s, "files": []} for s in document["data"]]
-    return {**document, "data": sources, "lines": {}, "evals": [], "instructions": ""}
+    scopes = {
+        "grants": sorted(document["scopes"]["grants"], key=lambda g: (g["tool"], g["verb"], g["pattern"])),
+        "never": sorted(document["scopes"]["never"], key=lambda n: n["pattern"]),
+    }
+    named = {"data": _by_name(sources), "tools": _by_name(document["tools"]), "evals": _by_name(document["evals"])}
+    return {**document, **named, "scopes": scopes, "lines": {}, "instructions": ""}
+
+
+def _by_name(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In order of names: the order in the manifest means nothing."""
+    return sorted(items, key=lambda item: str(item["name"]))
 
 
 def _agent(setting: _Setting) -> None:

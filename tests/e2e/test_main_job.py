@@ -145,6 +145,39 @@ def test_killed_supervisor_is_noticed_and_mended(project: Path) -> None:
     assert "Grace" in str(ask(project, "What is my name?", "--user", "grace")["output"])
 
 
+def test_a_renamed_agent_keeps_its_memory(project: Path) -> None:
+    """Another name is a change in place: nothing is made anew, and what was remembered is still known."""
+    ask(project, "My name is Linus.", "--user", "linus")
+    manifest = project / "agent.yaml"
+    manifest.write_text(manifest.read_text().replace("name: support\n", "name: helpdesk\n", 1))
+    planned = bedplate(project, "plan", "--json").json
+    assert {change["action"] for change in planned["changes"]} == {"update"}
+    ok(project, "up")
+    assert "Linus" in str(ask(project, "What is my name?", "--user", "linus")["output"])
+
+
+def test_another_manifest_cannot_take_the_stage(project: Path) -> None:
+    """A second manifest in the folder whose stage has the same name is refused, and the first goes on."""
+    other = project / "other.yaml"
+    other.write_text((project / "agent.yaml").read_text().replace("name: helpdesk", "name: other"))
+    refused = bedplate(project, "up", "-f", "other.yaml")
+    other.unlink()
+    assert refused.code == 1
+    assert "BP711" in refused.err
+    assert status(project)["healthy"]
+
+
+def test_plan_and_up_refuse_what_validate_refuses(project: Path) -> None:
+    """A model that cannot be used stops plan and up as it stops validate."""
+    manifest = project / "agent.yaml"
+    text = manifest.read_text()
+    manifest.write_text(text.replace("bedplate:extractive\n", "bedplate:extractiv\n", 1))
+    refused = [bedplate(project, command) for command in ("validate", "plan", "up", "eval")]
+    manifest.write_text(text)
+    assert [r.code for r in refused] == [1, 1, 1, 1]
+    assert all("BP471" in r.err for r in refused)
+
+
 def test_trace_shows_decision_and_line(project: Path) -> None:
     """The newest trace shows the tool call with its decision and the manifest's line."""
     ask(project, QUESTION)

@@ -45,6 +45,11 @@ class StagePaths:
     def control(self) -> Path:
         return self.run / "supervisor.sock"
 
+    @property
+    def tools(self) -> Path:
+        """What the gateway says of its tools."""
+        return self.run / "tools.json"
+
     def index(self, data: str) -> Path:
         """The search index of one data source."""
         return self.folder / "index" / f"{data}.db"

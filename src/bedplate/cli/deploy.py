@@ -25,9 +25,10 @@ def plan(
     from bedplate.cli.progress import waiting
     from bedplate.cli.screens import plan_screen
     from bedplate.problems import ExitCode
-    from bedplate.release import make_plan, open_target
+    from bedplate.release import make_plan
+    from bedplate.release.check import open_checked
 
-    target = open_target(file, stage)
+    target = open_checked(file, stage)
     with waiting(f"Planning {target.label}", quiet=as_json):
         found = make_plan(target, allow_unsandboxed=allow_unsandboxed)
     if as_json:
@@ -48,10 +49,10 @@ def up(
     """Bring a stage up, or change it to what the manifest says. Does nothing when nothing changed."""
     from bedplate.cli.progress import Progress
     from bedplate.cli.screens import next_commands, release_screen
-    from bedplate.release import open_target
     from bedplate.release import up as bring_up
+    from bedplate.release.check import open_checked
 
-    target = open_target(file, stage)
+    target = open_checked(file, stage)
     progress = Progress(quiet=as_json)
     release = bring_up(target, allow_unsandboxed=allow_unsandboxed, on_event=progress)
     if as_json:

@@ -41,11 +41,11 @@ def eval_(
     from bedplate.evals.junit import junit as junit_xml
     from bedplate.evals.report import to_json
     from bedplate.evals.table import github_annotations, render
-    from bedplate.release import open_target
+    from bedplate.release.check import open_checked
     from bedplate.release.evaluate import evaluate
     from bedplate.release.running import running_stage
 
-    running = running_stage(open_target(file, stage))
+    running = running_stage(open_checked(file, stage))
     reports = evaluate(
         running, suites or (), repeats=repeats, concurrency=concurrency, progress=None if as_json else _progress
     )

@@ -23,10 +23,9 @@ def register(app: typer.Typer) -> None:
 
 def status(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJson = False) -> int:
     """Show what runs in a stage, where it answers, and what its sandbox enforces. Exit 1 when something is down."""
-    from bedplate.release import open_target
     from bedplate.release.status import stage_status
 
-    found = stage_status(open_target(file, stage))
+    found = stage_status(file, stage)
     if as_json:
         show_json(found.to_json())
     else:
@@ -37,17 +36,24 @@ def status(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJs
 def _status_screen(found: Any) -> str:
     head = f"{strong(found.label)}   {'healthy' if found.healthy else 'not healthy'}"
     facts = [("address", found.url or "-"), ("build", found.build[:19] or "-"), ("sandbox", found.sandbox or "-")]
-    if found.deployed and not found.current:
-        facts.append(("manifest", "differs from what runs; see `bedplate plan`"))
     facts += [(what, f"{n:,}") for what, n in found.counts.items()]
     rows = [
         (p["name"], p["state"], f"pid {p['pid'] or '-'}", ago(time.time() - p["since"]), _restarts(p), _rss(p))
         for p in found.processes
     ]
     parts = [head, "", table(facts), "", table(rows) if rows else "  No process runs."]
+    if found.tools:
+        parts += ["", "  tools", table([_tool(name, state) for name, state in found.tools.items()], indent=4)]
+    if found.troubles:
+        parts += ["", *(f"  ! {trouble}" for trouble in found.troubles)]
     if found.enforced:
         parts += ["", "  enforced on the agent's process", table(list(found.enforced.items()), indent=4)]
     return "\n".join(parts)
+
+
+def _tool(name: str, state: Any) -> tuple[str, str, str]:
+    ready = state["state"] == "ready"
+    return name, state["state"], f"{state.get('operations', 0)} operations" if ready else str(state.get("reason", ""))
 
 
 def _restarts(process: dict[str, Any]) -> str:

@@ -78,18 +78,10 @@ def _choose(option: str, given: str | None, choices: tuple[str, ...], question: 
 
 def validate(file: ManifestFile = DEFAULT_FILE, as_json: AsJson = False) -> int:
     """Check the manifest and everything it names, for every stage. All problems at once."""
-    from bedplate.blueprint.resolve import resolve_all
-    from bedplate.manifest.load import load
-    from bedplate.problems import BedplateError, Problem
-    from bedplate.release.evaluate import check_suites
-    from bedplate.runtime.models.providers import check as check_model
+    from bedplate.release.check import validate as check
 
-    blueprints = resolve_all(load(file))
-    problems: list[Problem] = []
-    for blueprint in blueprints:
-        problems += [p for p in (*check_model(blueprint.model), *check_suites(blueprint)) if p not in problems]
-    if any(p.severity == "error" for p in problems):
-        raise BedplateError(*problems)
+    checked = check(file)
+    blueprints, problems = checked.blueprints, checked.warnings
     if as_json:
         show_json(
             {

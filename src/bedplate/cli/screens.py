@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from bedplate.cli.output import strong, table
 
 if TYPE_CHECKING:
-    from bedplate.access import Grant
+    from bedplate.access import Grant, Never
     from bedplate.blueprint.model import Blueprint
-    from bedplate.release import Change, Plan, Release
+    from bedplate.release import Change, Detail, Plan, Release
 
 _DETAILS = 8
 _VALUE = 24
@@ -23,6 +23,7 @@ def plan_screen(plan: Plan) -> str:
         return f"{head}\n\n  No changes. {_unchanged(plan.unchanged)}"
     parts = [head, "", table(list(_summary(plan)))]
     access = [*_grants("+", plan.access.added), *_grants("-", plan.access.removed)]
+    access += [(s, f"never {n.pattern}", n.where) for s, ns in _nevers(plan) for n in ns]
     if access:
         parts += ["", "  access", table(access, indent=4)]
     parts += ["", "  changes", *_changes(plan.changes)]
@@ -31,7 +32,10 @@ def plan_screen(plan: Plan) -> str:
 
 def _summary(plan: Plan) -> Iterable[tuple[str, str]]:
     gained, lost = len(plan.access.added), len(plan.access.removed)
-    yield "access", counted(plan.access.total, "grant") + (f" (+{gained} -{lost})" if gained or lost else ", unchanged")
+    forbidden = len(plan.access.never_added) - len(plan.access.never_removed)
+    moved = [f"+{gained} -{lost}"] if gained or lost else []
+    moved += [f"{forbidden:+d} never"] if plan.access.never_added or plan.access.never_removed else []
+    yield "access", counted(plan.access.total, "grant") + (f" ({', '.join(moved)})" if moved else ", unchanged")
     counts = [(s, sum(c.symbol == s for c in plan.changes)) for s in "+~±-"]
     yield "changes", " ".join(f"{s}{n}" for s, n in counts if n) + f"   {_unchanged(plan.unchanged)}"
     yield "build", plan.build[:19] + (f"   deployed {plan.deployed_build[:19]}" if plan.deployed_build else "")
@@ -45,6 +49,10 @@ def _grants(symbol: str, grants: Iterable[Grant]) -> list[tuple[str, ...]]:
     return [(symbol, f"{g.tool} may {g.verb} {g.pattern}", g.where) for g in grants]
 
 
+def _nevers(plan: Plan) -> tuple[tuple[str, tuple[Never, ...]], ...]:
+    return ("+", plan.access.never_added), ("-", plan.access.never_removed)
+
+
 def _changes(changes: Sequence[Change]) -> Iterable[str]:
     heads = table(
         [(c.symbol, f"{c.kind} {c.name}", f"({c.note})" if c.note else "", c.where) for c in changes], indent=4
@@ -53,11 +61,15 @@ def _changes(changes: Sequence[Change]) -> Iterable[str]:
         yield head
         shown = change.details[:_DETAILS]
         if shown:
-            yield table([(d.path, f"{_cut(d.old)} → {_cut(d.new)}", d.where) for d in shown], indent=8)
+            yield table([(d.path, _arrow(d), d.where) for d in shown], indent=8)
         if len(change.details) > _DETAILS:
             yield f"        … and {len(change.details) - _DETAILS} more fields"
         if change.loss:
             yield f"        ! {change.loss}"
+
+
+def _arrow(detail: Detail) -> str:
+    return f"{_cut(detail.old)} → {_cut(detail.new)}" if detail.old else detail.new
 
 
 def _cut(text: str) -> str:

@@ -62,8 +62,9 @@ def make_plan(target: Target, *, allow_unsandboxed: bool = False, on_event: Even
     """What `up` would do. Changes nothing."""
     sandbox, program = _prepared(allow_unsandboxed)
     engine = engine_for(target)
+    deployed = _deployed(engine, target)
     outcome = engine.preview(target.stack, program, _config(target, sandbox), on_event=on_event)
-    return plan_of(target.blueprint, outcome, sandbox=sandbox, deployed=engine.outputs(target.stack))
+    return plan_of(target.blueprint, outcome, file=target.manifest.name, sandbox=sandbox, deployed=deployed)
 
 
 def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Release:
@@ -71,9 +72,29 @@ def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink |
     sandbox, program = _prepared(allow_unsandboxed)
     _ensure_folder(target)
     engine = engine_for(target)
-    deployed = engine.outputs(target.stack)
+    deployed = _deployed(engine, target)
     outcome = engine.up(target.stack, program, _config(target, sandbox), on_event=on_event)
-    return Release(plan_of(target.blueprint, outcome, sandbox=sandbox, deployed=deployed), outcome.outputs)
+    return Release(
+        plan_of(target.blueprint, outcome, file=target.manifest.name, sandbox=sandbox, deployed=deployed),
+        outcome.outputs,
+    )
+
+
+def _deployed(engine: Engine, target: Target) -> Mapping[str, Any] | None:
+    """The outputs of the last `up`. Raises BP711 where the stage belongs to another manifest of the same folder."""
+    outputs = engine.outputs(target.stack)
+    owner = str((outputs or {}).get("manifest") or target.manifest.name)
+    if owner != target.manifest.name:
+        stage = target.blueprint.stage
+        raise BedplateError(
+            Problem(
+                "BP711",
+                f"stage {stage} of this folder belongs to {owner}, not to {target.manifest.name}",
+                fix=f"name the stage of {target.manifest.name} differently, give it a folder of its own, "
+                f"or destroy the other: `bedplate destroy -f {owner} --stage {stage}`",
+            )
+        )
+    return outputs
 
 
 def _prepared(allow_unsandboxed: bool) -> tuple[str, Program]:
@@ -96,6 +117,7 @@ def _program() -> Program:
 def _config(target: Target, sandbox: str) -> dict[str, str]:
     return {
         "bedplate:blueprint": json.dumps(to_json(target.blueprint)),
+        "bedplate:manifest": target.manifest.name,
         "bedplate:stageFolder": str(target.paths.folder),
         "bedplate:sandbox": sandbox,
     }

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import EventSink, StackRef
+from bedplate.release.plan import KINDS
+from bedplate.release.target import PROJECT
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ def destroy(stage: DeployedStage, *, on_event: EventSink | None = None) -> list[
     from bedplate.providers.bedplate import registry
 
     engine = EmbeddedEngine(registry(stage.paths, stage.project))
-    outcome = engine.destroy(StackRef(stage.project.name, stage.name, stage.paths.folder), on_event=on_event)
+    outcome = engine.destroy(StackRef(PROJECT, stage.name, stage.paths.folder), on_event=on_event)
     shutil.rmtree(stage.paths.folder)
     home = stage.paths.folder.parent
     if not [p for p in home.iterdir() if p.name != ".gitignore"]:
         shutil.rmtree(home)
-    return [step.name for step in outcome.steps if step.op == "delete"]
+    return [step.name for step in outcome.steps if step.op == "delete" and step.type in KINDS]

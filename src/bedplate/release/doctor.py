@@ -130,7 +130,7 @@ def _stage(target: Target) -> Iterator[Checked]:
     """the stage runs"""
     from bedplate.release.status import stage_status
 
-    now = stage_status(target)
+    now = stage_status(target.manifest, target.blueprint.stage)
     name, fix = f"stage {target.blueprint.stage} runs", f"bedplate up --stage {target.blueprint.stage}"
     if not now.deployed:
         yield Checked("stage", name, "info", "not up", fix)

@@ -1,18 +1,27 @@
-"""What runs in a stage, as a value."""
+"""What runs in a stage, as a value. Works from the state: the manifest may be broken, gone, or not name the stage."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from bedplate.release.deploy import engine_for
-from bedplate.release.target import Target
+from bedplate.blueprint.paths import StagePaths
+from bedplate.problems import BedplateError
+from bedplate.release.destroy import deployed_stages
+from bedplate.release.target import PROJECT, open_target
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """A stage now. `counts` says what it remembers; `enforced` what the sandbox holds the agent's process to."""
+    """A stage now.
+
+    `counts` says what it remembers, `enforced` what the sandbox holds the agent's process to, `tools` the state of
+    each tool, `troubles` what a person should know (the manifest differs, a tool does not work, another stage is up
+    that no manifest names).
+    """
 
     label: str
     deployed: bool
@@ -23,45 +32,102 @@ class StageStatus:
     behaviour: str
     sandbox: str
     processes: tuple[Mapping[str, Any], ...]
+    tools: Mapping[str, Mapping[str, Any]]
     counts: Mapping[str, int]
     enforced: Mapping[str, str]
+    troubles: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The status as JSON values (schema `bedplate.dev/status/v1`)."""
         return {"schema": "bedplate.dev/status/v1", **asdict(self)}
 
 
-def stage_status(target: Target) -> StageStatus:
-    """Ask the supervisor and read the state. Never raises for a stage that is down: that is what it reports."""
-    from bedplate.runtime.sandbox import BACKENDS, enforced
-    from bedplate.runtime.supervisor.client import SupervisorClient
-
-    outputs = engine_for(target).outputs(target.stack) or {}
-    running = SupervisorClient(target.paths).status()
-    processes = tuple(running["processes"]) if running else ()
-    backend = str(outputs.get("sandbox", ""))
+def stage_status(manifest: Path, stage: str | None) -> StageStatus:
+    """Ask the supervisor and read the state. Raises BedplateError only where no stage can be told at all."""
+    name, build, troubles = _wanted(manifest, stage)
+    paths = StagePaths.of(manifest.resolve().parent, name)
+    outputs = stage_outputs(paths, name)
+    processes = _processes(paths)
+    sandbox = str(outputs.get("sandbox", ""))
+    deployed_build = str(outputs.get("buildDigest", ""))
+    if outputs and build and build != deployed_build:
+        troubles.append("the manifest differs from what runs; see `bedplate plan`")
+    tools = tool_states(paths)
+    troubles += [f"tool {tool}: {state.get('reason')}" for tool, state in tools.items() if state["state"] == "failed"]
     return StageStatus(
-        label=target.label,
+        label=f"{outputs.get('agent') or manifest.name} → {name}",
         deployed=bool(outputs),
-        # after an `up` that failed what it started runs, but nobody can ask it anything
         healthy=bool(outputs and processes) and all(p["state"] == "running" for p in processes),
-        current=outputs.get("buildDigest") == target.blueprint.digests.build,
+        current=bool(build) and build == deployed_build,
         url=str(outputs.get("url", "")),
-        build=str(outputs.get("buildDigest", "")),
+        build=deployed_build,
         behaviour=str(outputs.get("behaviourDigest", "")),
-        sandbox=backend,
+        sandbox=sandbox,
         processes=processes,
-        counts=_counts(target),
-        enforced=enforced(backend) if backend in BACKENDS else {},
+        tools=tools,
+        counts=_counts(paths),
+        enforced=_enforced(sandbox),
+        troubles=tuple(troubles),
     )
 
 
-def _counts(target: Target) -> dict[str, int]:
+def stage_outputs(paths: StagePaths, stage: str) -> Mapping[str, Any]:
+    """The stack's outputs of the last `up`; empty where there was none."""
+    from bedplate.engine.api import StackRef
+    from bedplate.engine.embedded import EmbeddedEngine
+
+    return EmbeddedEngine({}).outputs(StackRef(PROJECT, stage, paths.folder)) or {}
+
+
+def tool_states(paths: StagePaths) -> dict[str, Mapping[str, Any]]:
+    """What the gateway says of its tools: `state` ready or failed, `reason`, `operations`. Empty where none runs."""
+    try:
+        found: dict[str, Mapping[str, Any]] = json.loads(paths.tools.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def orphans(project: Path, stages: tuple[str, ...]) -> list[str]:
+    """Stages that are deployed and that the manifest does not name any more."""
+    return [name for name in deployed_stages(project) if name not in stages]
+
+
+def _wanted(manifest: Path, stage: str | None) -> tuple[str, str, list[str]]:
+    """The stage's name, the build that the manifest says, and what is wrong with the manifest."""
+    deployed = deployed_stages(manifest.resolve().parent)
+    try:
+        target = open_target(manifest, stage)
+    except BedplateError as error:
+        name = stage or (deployed[0] if len(deployed) == 1 else "")
+        if name not in deployed:
+            raise
+        first = error.problems[0]
+        return name, "", [f"the manifest does not validate: {first.code} {first.summary}"]
+    lost = orphans(manifest.resolve().parent, tuple(target.loaded.stages))
+    troubles = [f"stage {s} is up and the manifest does not name it: `bedplate destroy --stage {s}`" for s in lost]
+    return target.blueprint.stage, target.blueprint.digests.build, troubles
+
+
+def _processes(paths: StagePaths) -> tuple[Mapping[str, Any], ...]:
+    from bedplate.runtime.supervisor.client import SupervisorClient
+
+    running = SupervisorClient(paths).status()
+    return tuple(running["processes"]) if running else ()
+
+
+def _enforced(sandbox: str) -> Mapping[str, str]:
+    from bedplate.runtime.sandbox import BACKENDS, enforced
+
+    return enforced(sandbox) if sandbox in BACKENDS else {}
+
+
+def _counts(paths: StagePaths) -> dict[str, int]:
     from bedplate.store import Store
 
-    if not target.paths.memory.exists():
+    if not paths.memory.exists():
         return {}
-    store = Store.open(target.paths.memory)
+    store = Store.open(paths.memory)
     try:
         counts = store.counts()
     finally:

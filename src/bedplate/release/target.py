@@ -11,6 +11,8 @@ from bedplate.blueprint.resolve import resolve, stages
 from bedplate.engine.api import StackRef
 from bedplate.manifest.load import LoadedManifest, load
 
+PROJECT = "bedplate-local"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -23,8 +25,8 @@ class Target:
 
     @property
     def stack(self) -> StackRef:
-        """The engine's stack of this stage."""
-        return StackRef(self.blueprint.name, self.blueprint.stage, self.paths.folder)
+        """The engine's stack of this stage. Its project is the program's (stacks/local/Pulumi.yaml)."""
+        return StackRef(PROJECT, self.blueprint.stage, self.paths.folder)
 
     @property
     def label(self) -> str:

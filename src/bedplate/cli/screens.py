@@ -20,13 +20,13 @@ def plan_screen(plan: Plan) -> str:
     """The plan on one calm screen: what changes is listed, what does not is counted."""
     head = f"{strong(f'{plan.agent} → {plan.stage}')}   {plan.target}, sandbox {plan.sandbox}"
     if plan.empty:
-        return f"{head}\n\n  No changes. {_unchanged(plan.unchanged)}"
+        return "\n".join([f"{head}\n\n  No changes. {_unchanged(plan.unchanged)}", *_orphans(plan)])
     parts = [head, "", table(list(_summary(plan)))]
     access = [*_grants("+", plan.access.added), *_grants("-", plan.access.removed)]
     access += [(s, f"never {n.pattern}", n.where) for s, ns in _nevers(plan) for n in ns]
     if access:
         parts += ["", "  access", table(access, indent=4)]
-    parts += ["", "  changes", *_changes(plan.changes)]
+    parts += ["", "  changes", *_changes(plan.changes), *_orphans(plan)]
     return "\n".join(parts)
 
 
@@ -47,6 +47,11 @@ def _unchanged(count: int) -> str:
 
 def _grants(symbol: str, grants: Iterable[Grant]) -> list[tuple[str, ...]]:
     return [(symbol, f"{g.tool} may {g.verb} {g.pattern}", g.where) for g in grants]
+
+
+def _orphans(plan: Plan) -> Iterable[str]:
+    for stage in plan.orphans:
+        yield f"\n  ! stage {stage} is still up and the manifest does not name it: bedplate destroy --stage {stage}"
 
 
 def _nevers(plan: Plan) -> tuple[tuple[str, tuple[Never, ...]], ...]:

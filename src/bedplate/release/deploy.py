@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bedplate.blueprint.model import to_json
-from bedplate.engine.api import Engine, EventSink, Program
+from bedplate.engine.api import Engine, EventSink, Outcome, Program
 from bedplate.problems import BedplateError, Problem
+from bedplate.release.folders import deployed_stages
 from bedplate.release.plan import Plan, plan_of
 from bedplate.release.target import Target
 
@@ -64,7 +65,7 @@ def make_plan(target: Target, *, allow_unsandboxed: bool = False, on_event: Even
     engine = engine_for(target)
     deployed = _deployed(engine, target)
     outcome = engine.preview(target.stack, program, _config(target, sandbox), on_event=on_event)
-    return plan_of(target.blueprint, outcome, file=target.manifest.name, sandbox=sandbox, deployed=deployed)
+    return _plan(target, outcome, sandbox, deployed)
 
 
 def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Release:
@@ -74,10 +75,13 @@ def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink |
     engine = engine_for(target)
     deployed = _deployed(engine, target)
     outcome = engine.up(target.stack, program, _config(target, sandbox), on_event=on_event)
-    return Release(
-        plan_of(target.blueprint, outcome, file=target.manifest.name, sandbox=sandbox, deployed=deployed),
-        outcome.outputs,
-    )
+    return Release(_plan(target, outcome, sandbox, deployed), outcome.outputs)
+
+
+def _plan(target: Target, outcome: Outcome, sandbox: str, deployed: Mapping[str, Any] | None) -> Plan:
+    found = plan_of(target.blueprint, outcome, file=target.manifest.name, sandbox=sandbox, deployed=deployed)
+    lost = [name for name in deployed_stages(Path(target.blueprint.project)) if name not in target.loaded.stages]
+    return replace(found, orphans=tuple(lost))
 
 
 def _deployed(engine: Engine, target: Target) -> Mapping[str, Any] | None:

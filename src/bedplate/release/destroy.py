@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import EventSink, StackRef
+from bedplate.release.folders import deployed_stages
 from bedplate.release.plan import KINDS
 from bedplate.release.target import PROJECT
 
@@ -29,12 +30,6 @@ def find_stage(manifest: Path, stage: str | None) -> DeployedStage | None:
     if name is None or name not in deployed:
         return None
     return DeployedStage(name, project, StagePaths.of(project, name))
-
-
-def deployed_stages(project: Path) -> list[str]:
-    """Names of the stages that have a folder in this project."""
-    folder = project / ".bedplate"
-    return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
 
 
 def _first(manifest: Path) -> str:

@@ -74,6 +74,8 @@ class Plan:
     changes: tuple[Change, ...]
     unchanged: int
     access: AccessDelta
+    orphans: tuple[str, ...] = ()
+    """Stages that are deployed in this folder and that the manifest does not name any more."""
 
     @property
     def empty(self) -> bool:

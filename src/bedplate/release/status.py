@@ -10,7 +10,7 @@ from typing import Any
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.problems import BedplateError
-from bedplate.release.destroy import deployed_stages
+from bedplate.release.folders import deployed_stages
 from bedplate.release.target import PROJECT, open_target
 
 
@@ -88,11 +88,6 @@ def tool_states(paths: StagePaths) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def orphans(project: Path, stages: tuple[str, ...]) -> list[str]:
-    """Stages that are deployed and that the manifest does not name any more."""
-    return [name for name in deployed_stages(project) if name not in stages]
-
-
 def _wanted(manifest: Path, stage: str | None) -> tuple[str, str, list[str]]:
     """The stage's name, the build that the manifest says, and what is wrong with the manifest."""
     deployed = deployed_stages(manifest.resolve().parent)
@@ -104,7 +99,7 @@ def _wanted(manifest: Path, stage: str | None) -> tuple[str, str, list[str]]:
             raise
         first = error.problems[0]
         return name, "", [f"the manifest does not validate: {first.code} {first.summary}"]
-    lost = orphans(manifest.resolve().parent, tuple(target.loaded.stages))
+    lost = [name for name in deployed if name not in target.loaded.stages]
     troubles = [f"stage {s} is up and the manifest does not name it: `bedplate destroy --stage {s}`" for s in lost]
     return target.blueprint.stage, target.blueprint.digests.build, troubles
 

@@ -263,6 +263,40 @@ def test_a_deleted_folder_ends_everything(client: SupervisorClient) -> None:
     socket.create_server(("127.0.0.1", port)).close()
 
 
+def test_a_moved_folder_ends_everything(client: SupervisorClient) -> None:
+    """A folder that was moved, with another one made in its place, ends the supervisor; what is new there stays."""
+    port = free_port()
+    pid = client.apply(web(port))["pid"]
+    client.paths.folder.rename(client.paths.folder.with_name("moved"))
+    client.paths.run.mkdir(parents=True)
+    for file in (client.paths.control, client.paths.run / "supervisor.pid"):
+        file.write_text("not its own")
+    wait(lambda: not running(pid), 3)
+    time.sleep(0.2)
+    assert client.paths.control.read_text() == (client.paths.run / "supervisor.pid").read_text() == "not its own"
+
+
+def test_a_moved_stage_gets_a_supervisor_of_its_own(client: SupervisorClient) -> None:
+    """Started at once in the moved folder, the stage is not served by the supervisor of the old place."""
+    port = free_port()
+    client.apply(web(port))
+    first = client.status()
+    moved = SupervisorClient(StagePaths(client.paths.folder.with_name("moved")))
+    client.paths.folder.rename(moved.paths.folder)
+    try:
+        assert not moved.alive()
+        moved.start()
+        assert moved.apply(web(port))["pid"]
+        time.sleep(1.0)
+        second = moved.status()
+        assert first is not None
+        assert second is not None
+        assert not running(first["pid"])
+        assert [p["state"] for p in second["processes"]] == ["running"]
+    finally:
+        moved.stop()
+
+
 @pytest.mark.parametrize("backend", CONFINED)
 def test_no_process_outlives_a_killed_supervisor(client: SupervisorClient, backend: str) -> None:
     """kill -9 of the supervisor ends every process, in a sandbox or not; a new one starts in its place."""
@@ -482,3 +516,17 @@ def test_a_full_disk_loses_log_lines_only(tmp_path: Path) -> None:
     log.write(b"words")
     assert log.lost == 5
     log.close()
+
+
+def test_the_tail_knows_no_earlier_run(tmp_path: Path) -> None:
+    """What an earlier run wrote is not given as the words of this one, also after the log was opened anew."""
+    log = Log(tmp_path / "x.log")
+    log.write(b"old\n")
+    log.begin()
+    assert log.tail() == []
+    log.write(b"new\n")
+    assert log.tail() == ["new"]
+    log.close()
+    again = Log(tmp_path / "x.log")
+    assert again.tail() == []
+    again.close()

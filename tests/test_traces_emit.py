@@ -312,3 +312,19 @@ def test_a_failure_inside_a_span_is_recorded(running: SinkProcess) -> None:
     writing.close()
     summary = get_trace(running.folder, seen[0]).summary
     assert (summary.status, summary.error) == ("error", "ValueError: broken [redacted]")
+
+
+def test_a_span_that_ended_keeps_how_it_failed(running: SinkProcess, caplog: pytest.LogCaptureFixture) -> None:
+    """A span ended with a code keeps it when the exception goes on to leave its block, and nothing is logged of that."""
+    writing = tracer(running)
+    turn = writing.turn(agent="support", session="s", user="ada", turn_id="t", input="x")
+    with pytest.raises(ValueError), writing.model(turn.traceparent, requested="m", provider="p") as model:  # noqa: PT012
+        model.fail("BP470", "no answer")
+        model.end()
+        model.set({c.COUNT: 1})
+        raise ValueError
+    turn.end()
+    assert writing.flush()
+    assert caplog.messages == []
+    span = get_trace(running.folder, turn.trace_id).spans[1]
+    assert span.attributes[c.ERROR_TYPE] == "BP470"

@@ -62,14 +62,21 @@ class _Handle:
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
     def fail(self, code: str, message: str = "") -> None:
-        """Mark the span as failed. `code` is a stable code or type; `message` is redacted."""
+        """Mark the span as failed, unless it has ended: what ended it stands in it already.
+
+        `code` is a stable code or type; `message` is redacted.
+        """
         from opentelemetry.trace import Status, StatusCode
 
+        if not self._span.is_recording():
+            return
         self._span.set_attribute(c.ERROR_TYPE, code)
         self._span.set_status(Status(StatusCode.ERROR, self._redactor.message(message) or None))
 
     def set(self, attributes: Mapping[str, Any]) -> None:
-        """Set attributes, redacted; None values are left out."""
+        """Set attributes, redacted; None values are left out. A span that has ended takes no more."""
+        if not self._span.is_recording():
+            return
         given = {name: value for name, value in attributes.items() if value is not None}
         self._span.set_attributes(dict(self._redactor.attributes(given)))
 

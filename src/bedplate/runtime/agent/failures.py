@@ -28,7 +28,7 @@ def failure(error: Exception) -> tuple[str, str]:
         case GatewayRefused():
             return error.code, error.message
         case UsageLimitExceeded():
-            return "BP491", f"the turn reached a limit: {error}"
+            return "BP491", "the agent was about to ask the model more often than limits.requests allows"
         case UnexpectedModelBehavior():
             return "BP492", f"the model did not come to an answer: {error}"
         case TimeoutError():

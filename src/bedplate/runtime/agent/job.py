@@ -24,7 +24,7 @@ class AgentConfig:
 
 @dataclass(frozen=True)
 class Job:
-    """One turn to run. `deadline` is a Unix time; `requests` and `tool_calls` are limits."""
+    """One turn to run. `deadline` is a Unix time; `requests` how often the model may be asked."""
 
     turn: str
     capability: str
@@ -35,7 +35,6 @@ class Job:
     traceparent: str
     deadline: float
     requests: int
-    tool_calls: int
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Job:
@@ -50,7 +49,6 @@ class Job:
             traceparent=str(raw.get("traceparent") or ""),
             deadline=float(raw["deadline"]),
             requests=int(raw["requests"]),
-            tool_calls=int(raw["tool_calls"]),
         )
 
 

@@ -71,7 +71,8 @@ class Turn:
             message_history=ModelMessagesTypeAdapter.validate_python(job.history),
             model=GatewayModel(self._http, system=system, headers=self._headers, on_text=self._on_text),
             toolsets=[GatewayTools(self._http, self._headers)],
-            usage_limits=UsageLimits(request_limit=job.requests, tool_calls_limit=job.tool_calls),
+            # The gateway refuses what goes past a limit, with its own code; one more lets that refusal happen.
+            usage_limits=UsageLimits(request_limit=job.requests + 1),
         )
         messages = ModelMessagesTypeAdapter.dump_python(result.new_messages(), mode="json")
         return {"type": "result", "output": result.output, "messages": messages}

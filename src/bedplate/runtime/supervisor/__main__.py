@@ -52,8 +52,17 @@ def _serve(folder: Path, pid_file: Path) -> int:
 
     environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     Supervisor(folder, environment).run()
-    pid_file.unlink(missing_ok=True)
+    if _is_ours(pid_file):
+        pid_file.unlink()
     return 0
+
+
+def _is_ours(pid_file: Path) -> bool:
+    """Whether this process is named there: the folder may have been moved away, and another one made in its place."""
+    try:
+        return pid_file.read_text().strip() == str(os.getpid())
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":

@@ -28,19 +28,23 @@ class SupervisorClient:
         self.paths = paths
 
     def alive(self) -> bool:
-        """Whether it answers."""
-        try:
-            self._ask({"do": "status"}, 5.0)
-        except OSError:
-            return False
-        return True
+        """Whether it answers, serves this very folder and is not about to end."""
+        return _usable(self.status(), self.paths.folder)
 
     def start(self) -> None:
-        """Start it in the background unless it runs; returns when it answers. Raises BedplateError (BP307)."""
+        """Start it in the background unless it runs; returns when it answers. Raises BedplateError (BP307).
+
+        One that was started before the folder was moved here serves paths that are no more: it is ended first.
+        """
+        status = self.status()
+        if status is not None and not _usable(status, self.paths.folder):
+            self.stop()
+        log = self.paths.log("supervisor")
+        logged = log.stat().st_size if log.exists() else 0
         deadline = time.monotonic() + START_WITHIN
         while not self.alive():
             if time.monotonic() > deadline:
-                raise BedplateError(self._not_started())
+                raise BedplateError(self._not_started(logged))
             self._spawn()
             self._wait(self.alive, 2.0)
 
@@ -79,7 +83,12 @@ class SupervisorClient:
         """End it with all its processes; afterwards none of its processes, sockets and files is there."""
         status = self.status()
         if status is not None:
-            self._do({"do": "stop"})
+            try:
+                self._ask({"do": "stop"}, ANSWER_WITHIN)
+            except TimeoutError as error:
+                raise BedplateError(_silent(error)) from error
+            except OSError:
+                pass  # it was ending already, and ended before it answered
             self._wait(lambda: _ended(status["pid"]), 10.0)
         for left in (self.paths.control, self.paths.run / "supervisor.pid"):
             left.unlink(missing_ok=True)
@@ -111,9 +120,11 @@ class SupervisorClient:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _not_started(self) -> Problem:
+    def _not_started(self, logged: int) -> Problem:
+        """`logged`: bytes that stood in its log before this try."""
         log = self.paths.log("supervisor")
-        last = log.read_text(errors="replace").strip().splitlines()[-10:] if log.exists() else []
+        said = log.read_bytes()[logged:].decode(errors="replace") if log.exists() else ""
+        last = said.strip().splitlines()[-10:]
         fix = f"read {log}, then run the command again"
         return Problem("BP307", "the stage's supervisor did not start", detail="\n".join(last), fix=fix)
 
@@ -122,6 +133,13 @@ class SupervisorClient:
         deadline = time.monotonic() + seconds
         while not done() and time.monotonic() < deadline:
             time.sleep(0.005)
+
+
+def _usable(status: dict[str, Any] | None, folder: Path) -> bool:
+    """Whether a supervisor serves `folder`, under whatever symbolic links, and goes on to."""
+    if status is None or status.get("stopping") or "folder" not in status:
+        return False
+    return os.path.realpath(status["folder"]) == os.path.realpath(folder)
 
 
 def _ended(pid: int) -> bool:

@@ -15,11 +15,11 @@ from bedplate.runtime.supervisor.managed import Managed, Reply
 from bedplate.runtime.supervisor.sockets import listen_unix
 from bedplate.runtime.supervisor.spec import ProcessSpec
 
-LOOK = 2.0  # seconds between two looks whether the stage's folder is still there
+LOOK = 0.5  # seconds between two looks whether the stage's folder is still there
 
 
 class Supervisor:
-    """Runs until it is told to stop, gets SIGTERM or SIGINT, or its folder is deleted; then every process has ended."""
+    """Runs until it is told to stop, gets SIGTERM or SIGINT, or its folder is deleted or moved: then all has ended."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.loop, self.agents, self.environment = Loop(), AgentListeners(), environment
@@ -28,19 +28,29 @@ class Supervisor:
         self._processes: dict[str, Managed] = {}
         self._instance = 0
         self._stopping: list[Reply] | None = None
+        self._folder = str(folder)
         self._control = Control(self.loop, listen_unix(self._socket), self.handle)
+        self._there = self._socket.stat()
         self.loop.on_signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD), self._signalled)
 
     def run(self) -> None:
         """Serve; returns when everything has ended."""
         self._look()
         self.loop.run()
-        self._socket.unlink(missing_ok=True)
+        if self.at_home():
+            self._socket.unlink()
         self._control.close()
 
+    def at_home(self) -> bool:
+        """Whether its socket is where it was made: the folder was neither deleted nor moved nor made anew."""
+        try:
+            return os.path.samestat(self._socket.stat(), self._there)
+        except OSError:
+            return False
+
     def _look(self) -> None:
-        """Nobody can reach a supervisor whose socket was deleted, so it must not hold ports and processes."""
-        if not self._socket.exists():
+        """What its processes read lies in this folder, so they and their ports must not outlive it."""
+        if not self.at_home():
             return self._stop(None)
         self.loop.later(LOOK, self._look)
         return None
@@ -66,7 +76,7 @@ class Supervisor:
 
     def handle(self, request: Mapping[str, Any], reply: Reply) -> None:
         """Do what `request` says and answer through `reply`, now or later."""
-        if self._stopping is not None and request.get("do") != "stop":
+        if self._stopping is not None and request.get("do") not in {"stop", "status"}:
             return reply({"ok": False, "code": "BP305", "error": "the supervisor is stopping"})
         match request:
             case {"do": "apply", "process": dict(document)}:
@@ -77,7 +87,8 @@ class Supervisor:
                 return self._with(name, reply, lambda process: process.restart(reply))
             case {"do": "status"}:
                 processes = [process.status() for process in self._processes.values()]
-                return reply({"ok": True, "pid": os.getpid(), "processes": processes})
+                about = {"pid": os.getpid(), "folder": self._folder, "stopping": self._stopping is not None}
+                return reply({"ok": True, **about, "processes": processes})
             case {"do": "stop"}:
                 return self._stop(reply)
             case _:

@@ -17,6 +17,7 @@ class Log:
         self.lost = 0
         self._limit = limit
         self._open()
+        self._begun = self._size
 
     def write(self, data: bytes) -> None:
         """Append, rotating first where the log is full. A full disk loses log lines, never a process."""
@@ -27,10 +28,14 @@ class Log:
         except OSError:
             self.lost += len(data)
 
+    def begin(self) -> None:
+        """A run begins: `tail` gives what comes from here on."""
+        self._begun = self._size
+
     def tail(self, lines: int = 20) -> list[str]:
-        """The last lines, at most 16 KB of them."""
+        """The last lines since `begin`, at most 16 KB of them."""
         with self.path.open("rb") as file:
-            file.seek(max(0, self._size - 16384))
+            file.seek(max(self._begun, self._size - 16384))
             return file.read().decode(errors="replace").splitlines()[-lines:]
 
     def close(self) -> None:
@@ -47,6 +52,6 @@ class Log:
             source = self.path if number == 1 else self.path.with_name(f"{self.path.name}.{number - 1}")
             if source.exists():
                 source.replace(self.path.with_name(f"{self.path.name}.{number}"))
-        full = self._descriptor
+        full, self._begun = self._descriptor, 0
         self._open()
         os.close(full)

@@ -183,6 +183,7 @@ class Managed:
 
     def _start(self, on_ready: Callback, on_exit: Callable[[str], None]) -> None:
         assert self.spec is not None
+        self._log.begin()
         self.state, self._on_ready, self._on_exit = "starting", on_ready, on_exit
         try:
             self._write_config(self.spec)

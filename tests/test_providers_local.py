@@ -22,6 +22,7 @@ from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.provider import UNKNOWN, Resource
 from bedplate.problems import BedplateError
 from bedplate.runtime.supervisor.client import SupervisorClient
+from bedplate.store import Store, remember
 
 
 @pytest.fixture
@@ -65,6 +66,42 @@ def test_a_lost_store_is_a_change(paths: StagePaths) -> None:
     assert store.read(made.id, inputs, made.outputs) is None
 
 
+def told(paths: StagePaths, words: str) -> None:
+    """A conversation and a fact in the stage's store."""
+    store = Store.open(paths.memory)
+    session = store.session("support", "ada", None, 600)
+    store.append_messages(session.id, "t", [{"text": words}])
+    remember(store, "support", "ada", words, "t", 600)
+    store.close()
+
+
+def test_a_shorter_retention_says_what_goes_and_deletes_it(paths: StagePaths) -> None:
+    """The diff counts what is older than the new retention; the update deletes it; a longer one loses nothing."""
+    store, old = resource(paths, "Store"), {"agent": "support", "retention": {"sessions": 600, "longTerm": 600}}
+    made = store.create(old)
+    told(paths, "I live in Bern.")
+    longer, shorter = ({"agent": "support", "retention": {"sessions": n, "longTerm": 900}} for n in (900, 0))
+    assert store.diff(made.id, old, made.outputs, longer).note == ""
+    assert store.diff(made.id, old, made.outputs, shorter).note == "deletes 1 conversation"
+    assert not store.diff(made.id, old, made.outputs, old).changes
+    outputs = store.update(made.id, old, made.outputs, shorter)
+    assert outputs["retention"] == shorter["retention"]
+    assert remembered(paths) == {"sessions": 0, "messages": 0, "facts": 1, "turns": 0}
+
+
+def test_a_removed_memory_section_deletes_what_it_kept(paths: StagePaths) -> None:
+    """What the manifest no longer remembers goes, and the diff says how much that is."""
+    store, old = resource(paths, "Store"), {"agent": "support", "retention": {"sessions": 600, "longTerm": 600}}
+    made = store.create(old)
+    told(paths, "I live in Bern.")
+    told(paths, "My name is Ada.")
+    news: dict[str, Any] = {"agent": "support", "retention": {}}
+    note = store.diff(made.id, old, made.outputs, news).note
+    assert note == "deletes 2 conversations and 2 remembered facts"
+    store.update(made.id, old, made.outputs, news)
+    assert remembered(paths) == {"sessions": 0, "messages": 0, "facts": 0, "turns": 0}
+
+
 def index_inputs(root: Path, digest: str) -> dict[str, Any]:
     return {"name": "docs", "root": str(root), "digest": digest, "files": 1, "paths": ["a.md"]}
 
@@ -85,6 +122,15 @@ def test_the_index_follows_its_digest(paths: StagePaths, tmp_path: Path) -> None
     paths.index("docs").unlink()
     assert index.diff(made.id, second, made.outputs, second).note == "the index is gone"
     index.delete(made.id, made.outputs)
+
+
+def test_unread_documents_are_named(paths: StagePaths, tmp_path: Path) -> None:
+    """A document that cannot be read is counted and named in the outputs."""
+    (tmp_path / "a.md").write_text("# Title\n\nSome words about bolts.\n")
+    (tmp_path / "b.md").write_bytes(b"\x7fELF\x00\x01\x02" * 50)
+    made = resource(paths, "SearchIndex").create({**index_inputs(tmp_path, "1"), "paths": ["a.md", "b.md"]})
+    assert (made.outputs["documents"], made.outputs["unread"]["count"]) == (1, 1)
+    assert made.outputs["unread"]["first"][0].startswith("b.md: ")
 
 
 SECRET = {"name": "api.key-1", "variable": "API_KEY_1"}

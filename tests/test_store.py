@@ -218,3 +218,49 @@ def test_expiry_takes_turns_with_their_session(store: Store, clock: Clock) -> No
     assert store.expire() == Counts(sessions=1, messages=1, facts=1, turns=1)
     assert store.counts() == Counts(facts=1)
     assert store.expire() == Counts()
+
+
+def test_a_new_retention_holds_for_what_is_stored(store: Store, clock: Clock) -> None:
+    """Shorter, it ends what is older at once and says before how much; longer, it gives more time to what is there."""
+    everything(store, "ada", CANARY)
+    clock.now += DAY / 2
+    assert store.older_than(sessions=DAY // 2, facts=DAY // 4) == Counts(sessions=1, facts=1)
+    assert store.older_than(sessions=DAY) == Counts()
+    store.set_retention(sessions=DAY // 2)
+    assert store.counts() == Counts(facts=1, turns=1)
+    store.set_retention(sessions=2 * DAY, facts=DAY // 2)
+    assert store.counts() == Counts(sessions=1, messages=1, turns=1)
+    clock.now += DAY
+    assert store.counts().sessions == 1
+    assert store.expire() == Counts(facts=1)
+
+
+def test_nothing_expired_is_read(store: Store, clock: Clock) -> None:
+    """Before anything was deleted, messages, shared state, the export and the counts know nothing of what is over."""
+    everything(store, "ada", CANARY)
+    session = f"{CANARY}-ada"
+    clock.now += DAY
+    assert store.messages(session) == []
+    assert store.state_get(session, CANARY) is None
+    exported = store.export("support", "ada")
+    assert (exported["sessions"], exported["facts"], exported["turns"]) == ([], [], [])
+    assert store.counts() == Counts(turns=1)
+
+
+def test_an_answer_counts_as_use(store: Store, clock: Clock) -> None:
+    """A session lives its whole retention from the last thing said in it, the answer of a long turn too."""
+    session = store.session("support", "ada", None, 10)
+    clock.now += 8
+    store.append_messages(session.id, "t", [{"text": "late"}])
+    clock.now += 9
+    assert store.messages(session.id) == [{"text": "late"}]
+    clock.now += 1
+    assert store.messages(session.id) == []
+
+
+def test_what_is_no_longer_remembered_goes(store: Store, tmp_path: Path) -> None:
+    """Dropping a kind deletes all of it, with the text of its turns, and nothing of the other kind."""
+    everything(store, "ada", CANARY)
+    assert store.drop(sessions=True) == Counts(sessions=1, messages=1, turns=1)
+    assert store.counts() == Counts(facts=1)
+    assert store.drop(facts=True) == Counts(facts=1)

@@ -315,7 +315,7 @@ def test_a_failure_inside_a_span_is_recorded(running: SinkProcess) -> None:
 
 
 def test_a_span_that_ended_keeps_how_it_failed(running: SinkProcess, caplog: pytest.LogCaptureFixture) -> None:
-    """A span ended with a code keeps it when the exception goes on to leave its block, and nothing is logged of that."""
+    """A span ended with a code keeps it when the exception leaves its block, and nothing is logged of that."""
     writing = tracer(running)
     turn = writing.turn(agent="support", session="s", user="ada", turn_id="t", input="x")
     with pytest.raises(ValueError), writing.model(turn.traceparent, requested="m", provider="p") as model:  # noqa: PT012

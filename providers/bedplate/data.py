@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bedplate.providers.bedplate.inputs import required
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.provider import Created, Diff, Properties, ReadResult, Resource
 
+if TYPE_CHECKING:
+    from bedplate.store import Store
+
 _SIDE_FILES = ("", "-wal", "-shm", "-journal")
+_NAMED = 5  # unread documents that the outputs name
 
 
 class StoreResource(Resource):
-    """The SQLite file of sessions, memory, turns and audit. Inputs: `agent`, `retention` (seconds by kind)."""
+    """The SQLite file of sessions, memory, turns and audit. Inputs: `agent`, `retention` (seconds by kind).
+
+    The kinds are `sessions` and `longTerm`. Another number of seconds holds for what is stored too; a kind that is no
+    longer named is deleted.
+    """
 
     type: ClassVar[str] = "bedplate:local:Store"
     computed_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
@@ -26,34 +35,44 @@ class StoreResource(Resource):
         self._paths = paths
 
     def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
-        """Inputs, and whether the file is there."""
+        """Inputs, whether the file is there, and what a shorter retention or a removed section deletes."""
         found = super().diff(id, old_inputs, old_outputs, news)
-        return found if self._paths.memory.exists() else replace(found, note="the file is gone")
+        if not self._paths.memory.exists():
+            return replace(found, note="the file is gone")
+        return replace(found, note=self._loss(old_inputs, news)) if found.changes else found
+
+    def _loss(self, old_inputs: Properties, news: Properties) -> str:
+        """What an update would delete, in words; "" where nothing is lost."""
+        old, new = _retention(old_inputs), _retention(news)
+        with self._opened() as store:
+            older, there = store.older_than(new.get("sessions"), new.get("longTerm")), store.counts()
+        sessions = there.sessions if "sessions" in old and "sessions" not in new else older.sessions
+        facts = there.facts if "longTerm" in old and "longTerm" not in new else older.facts
+        counted = [_counted(sessions, "conversation"), _counted(facts, "remembered fact")]
+        return f"deletes {' and '.join(filter(None, counted))}" if any(counted) else ""
 
     def create(self, news: Properties) -> Created:
         """Make the file, or bring an older one to this version's form; what it holds stays."""
-        from bedplate.store import Store
-
-        Store.open(self._paths.memory).close()
-        return Created("memory", self._outputs(news))
+        with self._opened():
+            return Created("memory", self._outputs(news))
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:  # noqa: ARG002
         """The file as it is."""
         return ReadResult(id, inputs, self._outputs(inputs)) if self._paths.memory.exists() else None
 
     def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
-        """As `create`; an agent that was renamed keeps what it remembers."""
-        from bedplate.store import Store
+        """As `create`; an agent that was renamed keeps what it remembers, and the retention holds for all of it."""
         from bedplate.store.renaming import rename_agent
 
         outputs = self.create(news).outputs
         old, new = old_inputs.get("agent"), news.get("agent")
-        if old and new and old != new:
-            store = Store.open(self._paths.memory)
-            try:
+        before, after = _retention(old_inputs), _retention(news)
+        gone = before.keys() - after.keys()
+        with self._opened() as store:
+            if old and new and old != new:
                 rename_agent(store, str(old), str(new))
-            finally:
-                store.close()
+            store.set_retention(after.get("sessions"), after.get("longTerm"))
+            store.drop(sessions="sessions" in gone, facts="longTerm" in gone)
         return outputs
 
     def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
@@ -63,6 +82,20 @@ class StoreResource(Resource):
 
     def _outputs(self, inputs: Properties) -> dict[str, Any]:
         return {**inputs, "path": str(self._paths.memory)}
+
+    def _opened(self) -> AbstractContextManager[Store]:
+        from bedplate.store import Store
+
+        return closing(Store.open(self._paths.memory))
+
+
+def _retention(inputs: Properties) -> Mapping[str, int]:
+    found: Mapping[str, int] = inputs.get("retention") or {}
+    return found
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}" if number else ""
 
 
 def remembered(paths: StagePaths) -> Mapping[str, int]:
@@ -86,7 +119,8 @@ class _Document:
 class SearchIndexResource(Resource):
     """The index of one data source. Inputs: `name`, `root`, `digest`, `files` (their number), `paths` below the root.
 
-    Only `name`, `root` and `digest` are compared: the digest covers every path and content.
+    Only `name`, `root` and `digest` are compared: the digest covers every path and content. Outputs: `documents` and
+    `passages` that it holds, `unread` (`count`, and the `first` as `path: reason`) that it could not read.
     """
 
     type: ClassVar[str] = "bedplate:local:SearchIndex"
@@ -110,9 +144,9 @@ class SearchIndexResource(Resource):
         name, root = required(self.type, news, "name", str), required(self.type, news, "root", str)
         documents = [_Document(path) for path in required(self.type, news, "paths", list)]
         stats = build_index(Path(root), documents, self._paths.index(name))
-        unread = [f"{each.path}: {each.reason}" for each in stats.unread]
+        first = [f"{each.path}: {each.reason}" for each in stats.unread[:_NAMED]]
         made = {"path": str(self._paths.index(name)), "documents": stats.documents, "passages": stats.passages}
-        return Created(name, {**_without_paths(news), **made, "unread": unread})
+        return Created(name, {**_without_paths(news), **made, "unread": {"count": len(stats.unread), "first": first}})
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         """The index as it was built, where its file is still there."""

@@ -59,18 +59,26 @@ class Sessions:
         return [_session(row) for row in rows]
 
     def messages(self, session_id: str) -> list[dict[str, Any]]:
-        """The conversation so far, oldest first, as it was given to `append_messages`."""
-        rows = self.db.rows("SELECT body FROM messages WHERE session = ? ORDER BY seq", (session_id,))
+        """The conversation so far, oldest first, as it was given to `append_messages`. Empty once it has expired."""
+        rows = self.db.rows(
+            "SELECT body FROM messages JOIN sessions ON sessions.id = session WHERE session = ? AND expires > ?"
+            " ORDER BY seq",
+            (session_id, self.clock()),
+        )
         return [json.loads(row["body"]) for row in rows]
 
     def append_messages(self, session_id: str, turn_id: str, messages: Sequence[Mapping[str, Any]]) -> None:
         """Add a turn's messages. Given again for the same turn they replace the first, so a repeat adds nothing twice.
 
-        Raises BP462 where the session does not exist (any more).
+        Counts as use, like `session`. Raises BP462 where the session does not exist (any more).
         """
+        now = self.clock()
         with self.db.transaction():
             if not self.db.row("SELECT 1 FROM sessions WHERE id = ?", (session_id,)):
                 raise BedplateError(gone("session"))
+            self.db.run(
+                "UPDATE sessions SET updated = ?, expires = expires + ? - updated WHERE id = ?", (now, now, session_id)
+            )
             self.db.run("DELETE FROM messages WHERE session = ? AND turn = ?", (session_id, turn_id))
             self.db.many(
                 "INSERT INTO messages (session, turn, body) VALUES (?, ?, ?)",
@@ -78,8 +86,12 @@ class Sessions:
             )
 
     def state_get(self, session: str, key: str) -> StateValue | None:
-        """The value of a key of the session's shared state, or None."""
-        row = self.db.row("SELECT * FROM state WHERE session = ? AND key = ?", (session, key))
+        """The value of a key of the session's shared state, or None; None too once the session has expired."""
+        row = self.db.row(
+            "SELECT * FROM state WHERE session = ? AND key = ?"
+            " AND session NOT IN (SELECT id FROM sessions WHERE expires <= ?)",
+            (session, key, self.clock()),
+        )
         return StateValue(json.loads(row["value"]), row["agent"], row["version"], row["updated"]) if row else None
 
     def state_put(self, session: str, key: str, value: Any, agent: str, expected_version: int | None) -> int:

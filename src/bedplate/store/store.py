@@ -13,11 +13,12 @@ from typing import Any
 from bedplate.store.audit import FORGOTTEN, Audit
 from bedplate.store.database import Database
 from bedplate.store.model import AuditEvent, Counts
+from bedplate.store.retention import Retention
 from bedplate.store.sessions import Sessions
 from bedplate.store.turns import Turns, turn_row
 
 
-class Store(Sessions, Turns, Audit):
+class Store(Sessions, Turns, Audit, Retention):
     """What a stage remembers, in one SQLite file. Methods are synchronous and take well under a millisecond.
 
     Every method is one transaction; `transaction()` joins several. Any method raises BedplateError where the disk is
@@ -39,9 +40,13 @@ class Store(Sessions, Turns, Audit):
         return self.db.transaction()
 
     def counts(self) -> Counts:
-        """How much there is. Erased turns count too."""
-        parts = (f"(SELECT count(*) FROM {table})" for table in ("sessions", "messages", "facts", "turns"))
-        row = self.db.row(f"SELECT {', '.join(parts)}")
+        """How much there is. Erased turns count too; what is past its retention does not."""
+        row = self.db.row(
+            "SELECT (SELECT count(*) FROM sessions WHERE expires > :now),"
+            " (SELECT count(*) FROM messages WHERE session IN (SELECT id FROM sessions WHERE expires > :now)),"
+            " (SELECT count(*) FROM facts WHERE expires > :now), (SELECT count(*) FROM turns)",
+            {"now": self.clock()},
+        )
         return Counts(*row) if row else Counts()
 
     def expire(self, now: float | None = None) -> Counts:
@@ -59,6 +64,18 @@ class Store(Sessions, Turns, Audit):
             facts = self.db.run("DELETE FROM facts WHERE expires <= ?", (at,)).rowcount
         self._scrub(erased.sessions + facts + turns)
         return Counts(erased.sessions, erased.messages, facts, turns)
+
+    def drop(self, *, sessions: bool = False, facts: bool = False) -> Counts:
+        """Delete all conversations with what was said in their turns, or all facts: no longer to be remembered at all.
+
+        A turn that still runs keeps its row, as in `expire`.
+        """
+        with self.db.transaction():
+            if sessions:
+                self.db.run("UPDATE sessions SET expires = 0")
+            if facts:
+                self.db.run("UPDATE facts SET expires = 0")
+        return self.expire()
 
     def forget(self, agent: str, user: str) -> Counts:
         """Erase a person: sessions, messages, shared state, facts, and the text of turns and audit rows.
@@ -91,10 +108,15 @@ class Store(Sessions, Turns, Audit):
     def export(self, agent: str, user: str) -> dict[str, Any]:
         """Everything that is remembered of a person, as JSON values."""
         facts = self.db.rows(
-            "SELECT id, text, created, expires, source_turn FROM facts WHERE agent = ? AND user = ? ORDER BY seq",
-            (agent, user),
+            "SELECT id, text, created, expires, source_turn FROM facts WHERE agent = ? AND user = ? AND expires > ?"
+            " ORDER BY seq",
+            (agent, user, self.clock()),
         )
-        turns = self.db.rows("SELECT * FROM turns WHERE agent = ? AND user = ? ORDER BY started", (agent, user))
+        turns = self.db.rows(
+            "SELECT * FROM turns WHERE agent = ? AND user = ?"
+            " AND session NOT IN (SELECT id FROM sessions WHERE expires <= ?) ORDER BY started",
+            (agent, user, self.clock()),
+        )
         return {
             "agent": agent,
             "user": user,

@@ -26,7 +26,8 @@ from bedplate.traces.redact import Redactor
 
 DRAIN = 8.0
 """Seconds that running turns get when the gateway is told to stop."""
-EXPIRE_EVERY = 3600.0
+EXPIRE_AT_LEAST, EXPIRE_AT_MOST = 3600.0, 5.0
+"""Seconds between two deletions of what is past its retention: half the shortest retention, within these."""
 
 log = logging.getLogger("bedplate.gateway")
 
@@ -55,6 +56,7 @@ class Gateway:
         self.dispatch = Dispatch(blueprint, self._toolsets, parts.store, parts.tracer, self.turns, parts.secrets)
         self.outer = Outer(blueprint, self.turns, api_key)
         self._model = blueprint.model.id
+        self._memory = blueprint.memory
         self._router: Router | None = None
         self._expiry: asyncio.Task[None] | None = None
 
@@ -76,15 +78,22 @@ class Gateway:
         await self.dispatch.refresh()
         self._expire()
         self.turns.recover()
-        self._expiry = asyncio.create_task(self._expire_hourly())
+        self._expiry = asyncio.create_task(self._keep_expiring())
 
-    async def _expire_hourly(self) -> None:
+    def _retentions(self) -> tuple[int | None, int | None]:
+        sessions, facts = self._memory.sessions, self._memory.long_term
+        return sessions.retention if sessions else None, facts.retention if facts else None
+
+    async def _keep_expiring(self) -> None:
+        shortest = min((r for r in self._retentions() if r is not None), default=EXPIRE_AT_LEAST)
         while True:
-            await asyncio.sleep(EXPIRE_EVERY)
+            await asyncio.sleep(min(EXPIRE_AT_LEAST, max(EXPIRE_AT_MOST, shortest / 2)))
             self._expire()
 
     def _expire(self) -> None:
         try:
+            # the gateway before this one may have written with the retention of its day
+            self._parts.store.set_retention(*self._retentions())
             gone = self._parts.store.expire()
         except BedplateError as error:
             log.error("retention was not applied: %s", error)

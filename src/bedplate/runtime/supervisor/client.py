@@ -139,7 +139,7 @@ def _usable(status: dict[str, Any] | None, folder: Path) -> bool:
     """Whether a supervisor serves `folder`, under whatever symbolic links, and goes on to."""
     if status is None or status.get("stopping") or "folder" not in status:
         return False
-    return os.path.realpath(status["folder"]) == os.path.realpath(folder)
+    return os.path.realpath(str(status["folder"])) == os.path.realpath(str(folder))
 
 
 def _ended(pid: int) -> bool:

@@ -172,3 +172,16 @@ def test_the_connection_overwrites_what_it_deletes(store: Store) -> None:
     """`secure_delete` is on, on which erasure rests."""
     assert store.db.rows("PRAGMA secure_delete")[0][0] == 1
     assert sqlite3.sqlite_version_info >= (3, 37)
+
+
+def test_a_path_too_long_for_sqlite_is_named_as_such(tmp_path: Path) -> None:
+    """The longest path that SQLite opens works; one byte more is BP330 and leaves nothing behind."""
+    folder = tmp_path
+    while len(str(folder)) + 200 < 400:
+        folder /= "long" * 25
+    names = ["x" * (length - len(str(folder)) - 1) for length in (504, 505)]
+    Store.open(folder / names[0]).close()
+    with pytest.raises(BedplateError) as caught:
+        Store.open(folder / names[1])
+    assert code(caught) == "BP330"
+    assert not (folder / names[1]).exists()

@@ -32,3 +32,13 @@ def registry(paths: StagePaths, project: Path, environment: Mapping[str, str] | 
         ProcessResource(paths),
     )
     return {resource.type: resource for resource in resources}
+
+
+_LONGEST_NAME = "index/" + 64 * "x" + ".db.building"  # room for the longest name of a database in a stage's folder
+
+
+def require_usable(paths: StagePaths) -> None:
+    """Raises BedplateError BP330 where a stage cannot live in this folder; asked before anything is made in it."""
+    from bedplate.store.database import require_short
+
+    require_short(paths.folder / _LONGEST_NAME)

@@ -61,6 +61,7 @@ def choose_sandbox(allow_unsandboxed: bool) -> str:
 
 def make_plan(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Plan:
     """What `up` would do. Changes nothing."""
+    _require_usable(target)
     sandbox, program = _prepared(allow_unsandboxed)
     engine = engine_for(target)
     deployed = _deployed(engine, target)
@@ -70,6 +71,7 @@ def make_plan(target: Target, *, allow_unsandboxed: bool = False, on_event: Even
 
 def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Release:
     """Make the stage what the manifest says. Raises BedplateError; what was done until then is in the state."""
+    _require_usable(target)
     sandbox, program = _prepared(allow_unsandboxed)
     _ensure_folder(target)
     engine = engine_for(target)
@@ -108,6 +110,12 @@ def _prepared(allow_unsandboxed: bool) -> tuple[str, Program]:
     with ThreadPoolExecutor(1) as pool:
         sandbox, program = pool.submit(choose_sandbox, allow_unsandboxed), _program()
         return sandbox.result(), program
+
+
+def _require_usable(target: Target) -> None:
+    from bedplate.providers.bedplate import require_usable
+
+    require_usable(target.paths)
 
 
 def _program() -> Program:

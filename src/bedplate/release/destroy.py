@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import EventSink, StackRef
+from bedplate.problems import BedplateError
 from bedplate.release.folders import deployed_stages
 from bedplate.release.plan import KINDS
 from bedplate.release.target import PROJECT
@@ -40,19 +42,25 @@ def _first(manifest: Path) -> str:
 
 
 def losses(stage: DeployedStage) -> dict[str, int]:
-    """What would be lost, counted: conversations, facts, traces. Zero counts are left out."""
+    """What would be lost, counted: conversations, facts, traces. Zero counts are left out.
+
+    What cannot be opened counts as one thing that cannot be read: it must be destroyable all the same.
+    """
     from bedplate.store import Store
     from bedplate.traces.query import count_traces
 
     found: dict[str, int] = {}
     if stage.paths.memory.exists():
-        store = Store.open(stage.paths.memory)
         try:
-            counts = store.counts()
-        finally:
-            store.close()
-        found = {"conversations": counts.sessions, "remembered facts": counts.facts}
-    found["traces"] = count_traces(stage.paths.traces)
+            with closing(Store.open(stage.paths.memory)) as store:
+                counts = store.counts()
+            found = {"conversations": counts.sessions, "remembered facts": counts.facts}
+        except BedplateError:
+            found = {"memory that cannot be read": 1}
+    try:
+        found["traces"] = count_traces(stage.paths.traces)
+    except BedplateError:
+        found["traces that cannot be read"] = 1
     return {what: n for what, n in found.items() if n}
 
 

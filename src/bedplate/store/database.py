@@ -17,6 +17,9 @@ from typing import Any
 from bedplate.problems import BedplateError, Problem, Where
 
 BUSY_TIMEOUT_MS = 5_000
+LONGEST_PATH = 504
+"""Bytes of the path of a database, symbolic links resolved: SQLite's 512 less `-journal`. Nothing on the way round it
+helps: SQLite resolves links and working directories itself. Source: os_unix.c, MAX_PATHNAME."""
 Row = sqlite3.Row
 Values = Sequence[Any] | dict[str, Any]
 
@@ -100,6 +103,7 @@ class Database:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    require_short(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False)
@@ -151,6 +155,21 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(pending):
             yield pending
             pending = ""
+
+
+def require_short(path: Path) -> None:
+    """Raises BedplateError BP330 where SQLite cannot open a database at `path` because of its length alone."""
+    length = len(os.fsencode(os.path.realpath(path)))
+    if length > LONGEST_PATH:
+        raise BedplateError(
+            Problem(
+                "BP330",
+                f"the project's folder has too long a path for {path.name}",
+                where=Where(str(path)),
+                detail=f"SQLite opens files whose path has up to {LONGEST_PATH} bytes; this one has {length}.",
+                fix="Move the project to a folder with a shorter path.",
+            )
+        )
 
 
 def _newer(path: Path, found: int, known: int) -> Problem:

@@ -26,9 +26,9 @@ def plan(
     from bedplate.cli.screens import plan_screen
     from bedplate.problems import ExitCode
     from bedplate.release import make_plan
-    from bedplate.release.check import open_checked
+    from bedplate.release.check import open_deployable
 
-    target = open_checked(file, stage)
+    target = open_deployable(file, stage)
     with waiting(f"Planning {target.label}", quiet=as_json):
         found = make_plan(target, allow_unsandboxed=allow_unsandboxed)
     if as_json:
@@ -50,9 +50,9 @@ def up(
     from bedplate.cli.progress import Progress
     from bedplate.cli.screens import next_commands, release_screen
     from bedplate.release import up as bring_up
-    from bedplate.release.check import open_checked
+    from bedplate.release.check import open_deployable
 
-    target = open_checked(file, stage)
+    target = open_deployable(file, stage)
     progress = Progress(quiet=as_json)
     release = bring_up(target, allow_unsandboxed=allow_unsandboxed, on_event=progress)
     if as_json:

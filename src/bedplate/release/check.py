@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedplate.blueprint.model import Blueprint
+from bedplate.blueprint.model import Blueprint, SecretRef
 from bedplate.problems import BedplateError, Problem, Severity
 from bedplate.release.target import Target, open_target
 
@@ -36,6 +37,30 @@ def open_checked(manifest: Path, stage: str | None) -> Target:
     target = open_target(manifest, stage)
     _raise_errors(problems_of(target.blueprint))
     return target
+
+
+def open_deployable(manifest: Path, stage: str | None, environment: Mapping[str, str] | None = None) -> Target:
+    """`open_checked`, and every secret is set: nothing is planned or started that could not run."""
+    target = open_checked(manifest, stage)
+    _raise_errors(_not_set(ref) for ref in missing_secrets(target.blueprint, environment))
+    return target
+
+
+def missing_secrets(blueprint: Blueprint, environment: Mapping[str, str] | None = None) -> tuple[SecretRef, ...]:
+    """The secrets that neither the environment nor the project's `.env` holds."""
+    from bedplate.blueprint.model import secrets_of
+    from bedplate.providers.bedplate.credentials import dotenv
+
+    given = os.environ if environment is None else environment
+    written = dotenv(Path(blueprint.project) / ".env")
+    return tuple(
+        ref for ref in secrets_of(blueprint).values() if not (given.get(ref.variable) or written.get(ref.variable))
+    )
+
+
+def _not_set(ref: SecretRef) -> Problem:
+    fix = f"export {ref.variable}=… or put {ref.variable}=… in .env"
+    return Problem("BP751", f"secret {ref.name} is not set", fix=fix)
 
 
 def problems_of(blueprint: Blueprint) -> tuple[Problem, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sqlite3
@@ -106,11 +105,11 @@ def _manifest(manifest: Path, stage: str | None) -> tuple[Target | None, Checked
 def _secrets(target: Target) -> Iterator[Checked]:
     """secrets are set"""
     from bedplate.blueprint.model import secrets_of
-    from bedplate.providers.bedplate.credentials import dotenv
+    from bedplate.release.check import missing_secrets
 
-    known = {**dotenv(Path(target.blueprint.project) / ".env"), **os.environ}
+    missing = missing_secrets(target.blueprint)
     for ref in secrets_of(target.blueprint).values():
-        there = bool(known.get(ref.variable))
+        there = ref not in missing
         fix = f"export {ref.variable}=… or write it into .env"
         yield Checked(f"secret-{ref.name}", f"secret {ref.name}", "pass" if there else "fail", ref.variable, fix)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from cli_support import Ran, pids_of
+from cli_support import Ran, ok, pids_of
 from stage_support import Bookings, Model, Stage, code_of, stage, start_time, wait_for
 
 BOOK = 'call hotel___book {"body": {"room": "7"}}'
@@ -167,7 +166,7 @@ def test_nothing_is_left_behind(product: Stage) -> None:
     assert names == ["agent", "gateway", "sink"]
     with product.client() as client:
         assert client.get("/ping").json()["status"] == "Healthy"
-    assert all(t["status"] != "unfinished" for t in _traces(product)), _traces(product)
+    wait_for(lambda: _every_trace_ended(product), "a turn has no end in its trace")
     product.destroy()
     assert not pids_of(product.folder)
 
@@ -179,8 +178,6 @@ def _in_session(product: Stage, question: str, session: str) -> tuple[threading.
     return thread, results
 
 
-def _traces(product: Stage) -> list[dict[str, str]]:
-    from cli_support import ok
-
-    listed: list[dict[str, str]] = json.loads(ok(product.folder, "traces", "list", "--json").out)["traces"]
-    return listed
+def _every_trace_ended(product: Stage) -> bool:
+    listed = ok(product.folder, "traces", "list", "--json").json["traces"]
+    return {trace["status"] for trace in listed} == {"ok", "error"}

@@ -272,15 +272,17 @@ class Turns:
         """Settle what a gateway before this one left: run again what someone can ask for, by the same rule."""
         for row in self._store.running_turns():
             error = self._lost(row)
-            if error is not None:
-                self._store.finish_turn(row.id, "failed", None, row.usage, faults.stored(error))
-                continue
-            if row.status == "running":
-                self._store.requeue_turn(row.id)
             span = self._tracer.turn(
                 agent=row.agent, session=row.session, user=row.user, turn_id=row.id, input=row.input,
                 trace_id=row.trace_id,
             )  # fmt: skip
+            if error is not None:
+                self._store.finish_turn(row.id, "failed", None, row.usage, faults.stored(error))
+                span.fail(error.problems[0].code, error.problems[0].summary)
+                span.end()
+                continue
+            if row.status == "running":
+                self._store.requeue_turn(row.id)
             turn = Turn(row, Meter(self._blueprint.limits, self._blueprint.lines), span)
             turn.attempt = row.attempt + (row.status == "running")
             self._enqueue(turn)

@@ -272,7 +272,7 @@ async def running(
     resource = TraceResource(plan.name, plan.stage, "b", "h")
     tracer = tracer or GatewayTracer(resource, "http://127.0.0.1:9", "t", sample_ratio=0.0)
     desk, model = desk or Desk(), Model()
-    gateway = Gateway(plan, Parts(store, tracer, {"desk": desk}), KEY)
+    gateway = Gateway(plan, Parts(store, tracer, {"desk": desk}, tools_file=folder / "tools.json"), KEY)
     inner = gateway.with_router(model)
     await gateway.start()
     sockets = listener(), listener()

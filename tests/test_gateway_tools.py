@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -268,3 +269,29 @@ def test_deep_arguments() -> None:
         deep = [deep]
     with pytest.raises(BedplateError):
         Schemas().check("a.b", {"type": "object"}, {"a": deep})
+
+
+async def test_the_state_of_tools_stands_in_a_file(tmp_path: Path) -> None:
+    """Who looks at the stage reads which tools work and why one does not, as it changes; the file goes at the end."""
+    desk, file = Troubled(), tmp_path / "tools.json"
+    desk.trouble = "the server cannot be reached"
+
+    async def told(**state: Any) -> None:
+        async with asyncio.timeout(5):
+            while json.loads(file.read_text()) != {"desk": state}:
+                await asyncio.sleep(0.05)
+
+    async with running(tmp_path, desk=desk):
+        first = json.loads(file.read_text())
+        assert first == {"desk": {"state": "failed", "reason": "the server cannot be reached", "operations": 4}}
+        desk.trouble = ""
+        await told(state="ready", reason="", operations=4)
+        desk.hidden = {"drop"}
+        await told(state="ready", reason="", operations=3)
+    assert not file.exists()
+
+
+class Troubled(Desk):
+    """A tool whose connection can be down."""
+
+    trouble = ""

@@ -253,6 +253,7 @@ async def test_a_dead_or_silent_server_does_not_stop_the_start(tmp_path: Path, t
     patience = Patience(connect=1.0, first=5.0, last=5.0, call=0.2)
     async with asyncio.timeout(8), stdio(tmp_path, text, patience=patience) as tools:
         assert await tools.operations() == ()
+        assert tools.trouble
         result = await tools.call("anything", {}, context())
     assert result.error
     assert "cannot be reached" in result.text

@@ -99,6 +99,7 @@ class ProcessResource(Resource):
 
     def _end(self) -> None:
         self._client.stop()
+        self._paths.tools.unlink(missing_ok=True)  # a gateway that was killed has left it
         for log in self._paths.logs.glob("supervisor.log*"):
             log.unlink()
         for folder in (self._paths.run, self._paths.logs):

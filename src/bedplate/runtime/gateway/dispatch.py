@@ -22,7 +22,7 @@ from bedplate.runtime.gateway.memory_tool import NAME as MEMORY
 from bedplate.runtime.gateway.schemas import Schemas
 from bedplate.runtime.gateway.turn import Turn
 from bedplate.runtime.gateway.turns import Turns
-from bedplate.runtime.tools.api import CallContext, Operation, Question, ToolResult, Toolset
+from bedplate.runtime.tools.api import CallContext, Connected, Operation, Question, ToolResult, Toolset
 from bedplate.runtime.tools.common import WIRE_GLUE, fits_wire
 from bedplate.store import AuditEvent, Store
 from bedplate.store.model import CallStatus
@@ -57,6 +57,7 @@ class Dispatch:
         self._turns = turns
         self._schemas = Schemas()
         self._known: dict[str, dict[str, Operation]] = {}
+        self._silent: dict[str, str] = {}
         self._redactor = Redactor(content=blueprint.tracing.content, secrets=secrets)
 
     async def refresh(self) -> None:
@@ -68,12 +69,31 @@ class Dispatch:
             async with asyncio.timeout(LIST_WITHIN):
                 found = await self._toolsets[name].operations()
         except (BedplateError, TimeoutError) as error:
-            log.warning("tool %s cannot say what it can do: %s", name, error or "it took too long")
+            reason = error.problems[0].summary if isinstance(error, BedplateError) else "it took too long"
+            self._cannot_say(name, reason)
             return
-        except Exception:
+        except Exception as error:
             log.exception("tool %s raised when it was asked what it can do", name)
+            self._cannot_say(name, type(error).__name__)
             return
+        self._silent.pop(name, None)
         self._known[name] = {operation.name: operation for operation in found}
+
+    def _cannot_say(self, name: str, reason: str) -> None:
+        if self._silent.get(name) != reason:
+            log.warning("tool %s cannot say what it can do: %s", name, reason)
+        self._silent[name] = reason
+
+    async def states(self) -> dict[str, dict[str, Any]]:
+        """How each tool of the manifest is now: `state` (ready, failed), `reason`, and how many `operations` it has."""
+        await self.refresh()
+        return {name: self._state(name) for name in self._toolsets if name != MEMORY}
+
+    def _state(self, name: str) -> dict[str, Any]:
+        toolset = self._toolsets[name]
+        reason = self._silent.get(name) or (toolset.trouble if isinstance(toolset, Connected) else "")
+        operations = len(self._known.get(name, {}))
+        return {"state": "failed" if reason else "ready", "reason": reason, "operations": operations}
 
     def search_tools(self) -> frozenset[str]:
         """Wire names of the granted search operations that are known now."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bedplate import __version__
 from bedplate.blueprint.model import Blueprint
@@ -18,6 +19,7 @@ from bedplate.runtime.gateway.memory_tool import MemoryToolset
 from bedplate.runtime.gateway.modelface import ModelFace, Router
 from bedplate.runtime.gateway.outer import Outer
 from bedplate.runtime.gateway.remembering import Remembering
+from bedplate.runtime.gateway.toolstates import ToolStates
 from bedplate.runtime.gateway.turns import Turns
 from bedplate.runtime.tools.api import Toolset
 from bedplate.store import Store
@@ -36,13 +38,15 @@ log = logging.getLogger("bedplate.gateway")
 class Parts:
     """What the gateway works with; it closes store, tracer and toolsets.
 
-    `secrets` are the exact values that may stand in no trace, no audit line and no remembered fact.
+    `secrets` are the exact values that may stand in no trace, no audit line and no remembered fact. `tools_file` is
+    where it tells how its tools are, None: nowhere.
     """
 
     store: Store
     tracer: GatewayTracer
     toolsets: Mapping[str, Toolset]
     secrets: tuple[str, ...] = ()
+    tools_file: Path | None = None
 
 
 class Gateway:
@@ -59,6 +63,7 @@ class Gateway:
         self._memory = blueprint.memory
         self._router: Router | None = None
         self._expiry: asyncio.Task[None] | None = None
+        self._states = ToolStates(parts.tools_file, self.dispatch.states) if parts.tools_file else None
 
     def with_router(self, router: Router) -> Inner:
         """The inner face, with the models behind it."""
@@ -75,7 +80,7 @@ class Gateway:
                 raise result
         if problems:
             raise BedplateError(*problems)
-        await self.dispatch.refresh()
+        await (self._states.start() if self._states is not None else self.dispatch.refresh())
         self._expire()
         self.turns.recover()
         self._expiry = asyncio.create_task(self._keep_expiring())
@@ -109,6 +114,8 @@ class Gateway:
 
     async def close(self) -> None:
         """Close tools, models, traces and store, in this order."""
+        if self._states is not None:
+            await self._states.close()
         closing = [t.close() for t in self._toolsets.values()]
         if self._router is not None:
             closing.append(self._router.aclose())
@@ -157,7 +164,8 @@ def build(config: GatewayConfig) -> tuple[Gateway, Inner]:
         config.blueprint, stage=config.stage, read_secret=config.read_secret, sandbox=config.sandbox
     )
     secrets = secrets_for(config)
-    parts = Parts(Store.open(config.stage.memory), tracer_for(config, secrets), toolsets, secrets)
+    stage = config.stage
+    parts = Parts(Store.open(stage.memory), tracer_for(config, secrets), toolsets, secrets, stage.tools)
     gateway = Gateway(config.blueprint, parts, config.read_secret(API_KEY))
     router = ModelRouter(
         config.blueprint.model,

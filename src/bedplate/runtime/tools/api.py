@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from bedplate.access import Decision
 
@@ -89,3 +89,12 @@ class Toolset(Protocol):
 
     async def close(self) -> None:
         """Stop processes, close connections. Safe to call twice."""
+
+
+@runtime_checkable
+class Connected(Protocol):
+    """A toolset whose connection can be down while the gateway runs."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot be used now; "" where it can."""

@@ -99,6 +99,11 @@ class McpToolset:
         """What the server listed last; nothing before it answered for the first time."""
         return self._state.operations
 
+    @property
+    def trouble(self) -> str:
+        """Why the server cannot be used now; "" while it is connected."""
+        return "" if self._state.up.is_set() else self._state.problem
+
     def question(self, operation: str, arguments: Arguments) -> Question:  # noqa: ARG002 part of the protocol
         """`call` on the operation's name. Raises BedplateError BP454 for a name that the server did not list."""
         if operation not in {known.name for known in self._state.operations}:

@@ -19,7 +19,7 @@ from bedplate.providers.bedplate.credentials import dotenv
 from bedplate.providers.bedplate.data import remembered
 
 from bedplate.blueprint.paths import StagePaths
-from bedplate.engine.provider import UNKNOWN, Resource
+from bedplate.engine.provider import UNKNOWN, Created, Resource
 from bedplate.problems import BedplateError
 from bedplate.runtime.supervisor.client import SupervisorClient
 from bedplate.store import Store, remember
@@ -45,8 +45,8 @@ def server(**changes: Any) -> dict[str, Any]:
 def test_the_store_is_made_and_removed(paths: StagePaths) -> None:
     """Creating makes the file, deleting leaves nothing, and both can be done twice."""
     store = resource(paths, "Store")
-    made = store.create({"retention": {"sessions": 60}})
     store.create({"retention": {"sessions": 60}})
+    made = store.create({"retention": {"sessions": 60}})
     assert made.outputs["path"] == str(paths.memory)
     assert remembered(paths) == {"sessions": 0, "messages": 0, "facts": 0, "turns": 0}
     assert not store.diff(made.id, made.outputs, made.outputs, made.outputs).changes
@@ -232,6 +232,46 @@ def ping(url: str) -> int:
         return int(answer.status)
 
 
+def owned(paths: StagePaths, root: Path) -> list[tuple[Resource, dict[str, Any], Path]]:
+    """One of each type: the resource, its inputs, its file."""
+    secret = resource(paths, "Secret", API_KEY_1="one")
+    return [
+        (resource(paths, "Token"), {"name": "sink-token"}, paths.secret("sink-token")),
+        (secret, dict(secret.check(SECRET, None).inputs), paths.secret("api.key-1")),
+        (resource(paths, "Store"), {"agent": "a", "retention": {"sessions": 60}}, paths.memory),
+        (resource(paths, "SearchIndex"), index_inputs(root, "1"), paths.index("docs")),
+        (resource(paths, "Process"), sink(paths), paths.config("sink")),
+    ]
+
+
+def test_a_delete_leaves_what_another_owns_by_now(paths: StagePaths, tmp_path: Path) -> None:
+    """A resource that was made anew under another address keeps its file and process when the old one is deleted."""
+    (tmp_path / "a.md").write_text("# Title\n\nSome words about bolts.\n")
+    for each, inputs, file in owned(paths, tmp_path):
+        old = each.create(inputs)
+        new = each.create(inputs)
+        new = Created(new.id, each.update(new.id, inputs, new.outputs, inputs))
+        each.delete(old.id, old.outputs)
+        assert file.exists(), each.type
+        assert not each.diff(new.id, inputs, new.outputs, inputs).changes
+    for each, inputs, file in reversed(owned(paths, tmp_path)):
+        made = each.create(inputs)
+        each.delete(made.id, made.outputs)
+        assert not file.exists(), each.type
+    assert not (paths.folder / "owners").exists()
+
+
+def test_a_moved_project_is_a_change(paths: StagePaths, tmp_path: Path) -> None:
+    """A file that was made at another place is brought up to date, and then nothing is to do."""
+    (tmp_path / "a.md").write_text("# Title\n\nSome words about bolts.\n")
+    for each, inputs, _ in owned(paths, tmp_path)[:-1]:
+        made = each.create(inputs)
+        elsewhere = {**made.outputs, "path": "/elsewhere/file"}
+        assert each.diff(made.id, inputs, elsewhere, inputs).note == "the project was moved"
+        outputs = each.update(made.id, inputs, elsewhere, inputs)
+        assert not each.diff(made.id, inputs, outputs, inputs).changes
+
+
 def test_a_process_is_started_changed_in_place_and_ended(paths: StagePaths) -> None:
     """Create starts it, a second look finds nothing to do, an update keeps its address, delete leaves nothing."""
     resource(paths, "Token").create({"name": "sink-token"})
@@ -311,7 +351,8 @@ def test_a_second_create_finds_the_first(paths: StagePaths) -> None:
     """A create that is done again, as after a killed run, keeps the process and its address."""
     resource(paths, "Token").create({"name": "sink-token"})
     process, inputs = resource(paths, "Process"), sink(paths)
-    assert process.create(inputs).outputs == process.create(inputs).outputs
+    first, second = process.create(inputs).outputs, process.create(inputs).outputs
+    assert {**first, "owner": ""} == {**second, "owner": ""}
 
 
 def test_a_line_that_moved_is_no_change(paths: StagePaths) -> None:

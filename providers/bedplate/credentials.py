@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bedplate.providers.bedplate.inputs import required, write_private
+from bedplate.providers.bedplate.inputs import moved, required, write_private
+from bedplate.providers.bedplate.owning import OWNER, keep, release, take
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.provider import Checked, Created, Diff, Properties, ReadResult, Resource
@@ -25,8 +26,8 @@ class SecretResource(Resource):
     """
 
     type: ClassVar[str] = "bedplate:local:Secret"
-    computed_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
-    stable_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
+    computed_outputs: ClassVar[frozenset[str]] = frozenset({"path", OWNER})
+    stable_outputs: ClassVar[frozenset[str]] = frozenset({OWNER})
     replace_keys: ClassVar[frozenset[str]] = frozenset({"name"})
 
     def __init__(self, paths: StagePaths, project: Path, environment: Mapping[str, str]) -> None:
@@ -41,13 +42,17 @@ class SecretResource(Resource):
     def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
         """Inputs, and whether the file is there."""
         found = super().diff(id, old_inputs, old_outputs, news)
-        return found if self._paths.secret(id).exists() else replace(found, note="the file is gone")
+        file = self._paths.secret(id)
+        return replace(found, note=moved(old_outputs, file) if file.exists() else "the file is gone")
 
     def create(self, news: Properties) -> Created:
         """Write the value to its file."""
         name = required(self.type, news, "name", str)
+        return Created(name, {**self._written(name, news), OWNER: take(self._paths, "secret", name)})
+
+    def _written(self, name: str, news: Properties) -> dict[str, Any]:
         write_private(self._paths.secret(name), self._value(news))
-        return Created(name, {**news, "path": str(self._paths.secret(name))})
+        return {**news, "path": str(self._paths.secret(name))}
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         """As deployed, where the file is still there."""
@@ -55,11 +60,12 @@ class SecretResource(Resource):
 
     def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
         """Write the new value."""
-        return self.create(news).outputs
+        return {**self._written(id, news), OWNER: keep(self._paths, "secret", id, old_outputs)}
 
-    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
-        """Remove the file."""
-        self._paths.secret(id).unlink(missing_ok=True)
+    def delete(self, id: str, outputs: Properties) -> None:
+        """Remove the file, unless another resource owns it by now."""
+        if release(self._paths, "secret", id, outputs):
+            self._paths.secret(id).unlink(missing_ok=True)
 
     def _value(self, inputs: Properties) -> str:
         name, variable = required(self.type, inputs, "name", str), required(self.type, inputs, "variable", str)
@@ -94,8 +100,8 @@ class TokenResource(Resource):
     """A random token in a private file, made once and kept: `api-key`, `sink-token`. Input: `name`."""
 
     type: ClassVar[str] = "bedplate:local:Token"
-    computed_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
-    stable_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
+    computed_outputs: ClassVar[frozenset[str]] = frozenset({"path", OWNER})
+    stable_outputs: ClassVar[frozenset[str]] = frozenset({OWNER})
     replace_keys: ClassVar[frozenset[str]] = frozenset({"name"})
 
     def __init__(self, paths: StagePaths) -> None:
@@ -104,14 +110,18 @@ class TokenResource(Resource):
     def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
         """Inputs, and whether the file is there."""
         found = super().diff(id, old_inputs, old_outputs, news)
-        return found if self._paths.secret(id).exists() else replace(found, note="the file is gone")
+        file = self._paths.secret(id)
+        return replace(found, note=moved(old_outputs, file) if file.exists() else "the file is gone")
 
     def create(self, news: Properties) -> Created:
         """Make the token, 32 random bytes, unless its file is there."""
         name = required(self.type, news, "name", str)
+        return Created(name, {**self._made(name, news), OWNER: take(self._paths, "token", name)})
+
+    def _made(self, name: str, news: Properties) -> dict[str, Any]:
         if not self._paths.secret(name).exists():
             write_private(self._paths.secret(name), secrets.token_urlsafe(32))
-        return Created(name, self._outputs(name, news))
+        return {**news, "path": str(self._paths.secret(name))}
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         """As made, where the file is still there."""
@@ -119,11 +129,9 @@ class TokenResource(Resource):
 
     def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
         """Make it again where its file was lost."""
-        return self.create(news).outputs
+        return {**self._made(id, news), OWNER: keep(self._paths, "token", id, old_outputs)}
 
-    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
-        """Remove the file."""
-        self._paths.secret(id).unlink(missing_ok=True)
-
-    def _outputs(self, name: str, inputs: Properties) -> dict[str, Any]:
-        return {**inputs, "path": str(self._paths.secret(name))}
+    def delete(self, id: str, outputs: Properties) -> None:
+        """Remove the file, unless another resource owns it by now."""
+        if release(self._paths, "token", id, outputs):
+            self._paths.secret(id).unlink(missing_ok=True)

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bedplate.providers.bedplate.inputs import required
+from bedplate.providers.bedplate.inputs import moved, required
+from bedplate.providers.bedplate.owning import OWNER, keep, release, take
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.provider import Created, Diff, Properties, ReadResult, Resource
@@ -28,8 +29,8 @@ class StoreResource(Resource):
     """
 
     type: ClassVar[str] = "bedplate:local:Store"
-    computed_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
-    stable_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
+    computed_outputs: ClassVar[frozenset[str]] = frozenset({"path", OWNER})
+    stable_outputs: ClassVar[frozenset[str]] = frozenset({OWNER})
 
     def __init__(self, paths: StagePaths) -> None:
         self._paths = paths
@@ -39,7 +40,8 @@ class StoreResource(Resource):
         found = super().diff(id, old_inputs, old_outputs, news)
         if not self._paths.memory.exists():
             return replace(found, note="the file is gone")
-        return replace(found, note=self._loss(old_inputs, news)) if found.changes else found
+        note = self._loss(old_inputs, news) if found.changes else ""
+        return replace(found, note=note or moved(old_outputs, self._paths.memory))
 
     def _loss(self, old_inputs: Properties, news: Properties) -> str:
         """What an update would delete, in words; "" where nothing is lost."""
@@ -54,17 +56,16 @@ class StoreResource(Resource):
     def create(self, news: Properties) -> Created:
         """Make the file, or bring an older one to this version's form; what it holds stays."""
         with self._opened():
-            return Created("memory", self._outputs(news))
+            return Created("memory", self._outputs(news, take(self._paths, "store", "memory")))
 
-    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:  # noqa: ARG002
-        """The file as it is."""
-        return ReadResult(id, inputs, self._outputs(inputs)) if self._paths.memory.exists() else None
+    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
+        """As deployed, where the file is still there."""
+        return ReadResult(id, inputs, outputs) if self._paths.memory.exists() else None
 
     def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
         """As `create`; an agent that was renamed keeps what it remembers, and the retention holds for all of it."""
         from bedplate.store.renaming import rename_agent
 
-        outputs = self.create(news).outputs
         old, new = old_inputs.get("agent"), news.get("agent")
         before, after = _retention(old_inputs), _retention(news)
         gone = before.keys() - after.keys()
@@ -73,15 +74,17 @@ class StoreResource(Resource):
                 rename_agent(store, str(old), str(new))
             store.set_retention(after.get("sessions"), after.get("longTerm"))
             store.drop(sessions="sessions" in gone, facts="longTerm" in gone)
-        return outputs
+        return self._outputs(news, keep(self._paths, "store", "memory", old_outputs))
 
-    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
-        """Remove the file with everything that was remembered."""
+    def delete(self, id: str, outputs: Properties) -> None:
+        """Remove the file with everything that was remembered, unless another resource owns it by now."""
+        if not release(self._paths, "store", id, outputs):
+            return
         for side in _SIDE_FILES:
             self._paths.memory.with_name(self._paths.memory.name + side).unlink(missing_ok=True)
 
-    def _outputs(self, inputs: Properties) -> dict[str, Any]:
-        return {**inputs, "path": str(self._paths.memory)}
+    def _outputs(self, inputs: Properties, owner: str) -> dict[str, Any]:
+        return {**inputs, "path": str(self._paths.memory), OWNER: owner}
 
     def _opened(self) -> AbstractContextManager[Store]:
         from bedplate.store import Store
@@ -124,8 +127,8 @@ class SearchIndexResource(Resource):
     """
 
     type: ClassVar[str] = "bedplate:local:SearchIndex"
-    computed_outputs: ClassVar[frozenset[str]] = frozenset({"path", "documents", "passages", "unread"})
-    stable_outputs: ClassVar[frozenset[str]] = frozenset({"path"})
+    computed_outputs: ClassVar[frozenset[str]] = frozenset({"path", "documents", "passages", "unread", OWNER})
+    stable_outputs: ClassVar[frozenset[str]] = frozenset({OWNER})
     replace_keys: ClassVar[frozenset[str]] = frozenset({"name"})
 
     def __init__(self, paths: StagePaths) -> None:
@@ -135,10 +138,15 @@ class SearchIndexResource(Resource):
         """By digest, and whether the file is there."""
         compared = [{k: v for k, v in inputs.items() if k != "paths"} for inputs in (old_inputs, news)]
         found = super().diff(id, compared[0], old_outputs, compared[1])
-        return found if self._paths.index(id).exists() else replace(found, note="the index is gone")
+        index = self._paths.index(id)
+        return replace(found, note=moved(old_outputs, index) if index.exists() else "the index is gone")
 
     def create(self, news: Properties) -> Created:
         """Read the documents and write the index."""
+        name = required(self.type, news, "name", str)
+        return Created(name, {**self._built(news), OWNER: take(self._paths, "index", name)})
+
+    def _built(self, news: Properties) -> dict[str, Any]:
         from bedplate.search import build_index
 
         name, root = required(self.type, news, "name", str), required(self.type, news, "root", str)
@@ -146,7 +154,7 @@ class SearchIndexResource(Resource):
         stats = build_index(Path(root), documents, self._paths.index(name))
         first = [f"{each.path}: {each.reason}" for each in stats.unread[:_NAMED]]
         made = {"path": str(self._paths.index(name)), "documents": stats.documents, "passages": stats.passages}
-        return Created(name, {**_without_paths(news), **made, "unread": {"count": len(stats.unread), "first": first}})
+        return {**_without_paths(news), **made, "unread": {"count": len(stats.unread), "first": first}}
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         """The index as it was built, where its file is still there."""
@@ -154,10 +162,12 @@ class SearchIndexResource(Resource):
 
     def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
         """Build it anew in its place; readers keep the old one until they open it again."""
-        return self.create(news).outputs
+        return {**self._built(news), OWNER: keep(self._paths, "index", id, old_outputs)}
 
-    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
-        """Remove the file."""
+    def delete(self, id: str, outputs: Properties) -> None:
+        """Remove the file, unless another resource owns it by now."""
+        if not release(self._paths, "index", id, outputs):
+            return
         index = self._paths.index(id)
         for side in _SIDE_FILES:
             index.with_name(index.name + side).unlink(missing_ok=True)

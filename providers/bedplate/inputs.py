@@ -28,3 +28,8 @@ def write_private(path: Path, text: str) -> None:
     draft.touch(mode=0o600)
     draft.write_text(text, "utf-8")
     draft.replace(path)
+
+
+def moved(outputs: Properties, path: Path) -> str:
+    """The note of a resource whose file was made at another place; "" where it was made at `path`."""
+    return "" if outputs.get("path", str(path)) == str(path) else "the project was moved"

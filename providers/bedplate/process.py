@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bedplate.providers.bedplate.inputs import required
+from bedplate.providers.bedplate.owning import OWNER, keep, release, take
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.provider import UNKNOWN, Checked, CheckFailure, Created, Diff, Properties, ReadResult, Resource
@@ -74,20 +75,25 @@ class ProcessResource(Resource):
         name = required(self.type, news, "name", str)
         # a run that was killed after its create left the process behind: its port is kept
         left = self._client.process(name) or {}
-        return Created(name, self._run(news, left.get("listen")))
+        return Created(name, {**self._run(news, left.get("listen")), OWNER: take(self._paths, "process", name)})
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         """As deployed; None where there is neither the process nor its configuration."""
         there = self._paths.config(id).exists() or self._client.process(id) is not None
         return ReadResult(id, inputs, outputs) if there else None
 
-    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
+    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:
         """Restart it with the new inputs; where that fails the old one goes on."""
         kept = old_outputs.get("port") if not old_inputs.get("port") else None
-        return self._run(news, kept)
+        return {**self._run(news, kept), OWNER: keep(self._paths, "process", id, old_outputs)}
 
-    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
-        """Stop it and remove its configuration and log. The last one takes the supervisor and `run/` with it."""
+    def delete(self, id: str, outputs: Properties) -> None:
+        """Stop it and remove its configuration and log. The last one takes the supervisor and `run/` with it.
+
+        Nothing happens where another resource owns it by now.
+        """
+        if not release(self._paths, "process", id, outputs):
+            return
         self._client.remove(id)
         with _LAST:
             self._paths.config(id).unlink(missing_ok=True)

@@ -50,6 +50,10 @@ class StagePaths:
         """What the gateway says of its tools."""
         return self.run / "tools.json"
 
+    def owner(self, kind: str, id: str) -> Path:
+        """The mark of the resource that owns a thing of this stage."""
+        return self.folder / "owners" / f"{kind}.{id}"
+
     def index(self, data: str) -> Path:
         """The search index of one data source."""
         return self.folder / "index" / f"{data}.db"

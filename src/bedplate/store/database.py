@@ -164,9 +164,9 @@ def require_short(path: Path) -> None:
         raise BedplateError(
             Problem(
                 "BP330",
-                f"the project's folder has too long a path for {path.name}",
-                where=Where(str(path)),
-                detail=f"SQLite opens files whose path has up to {LONGEST_PATH} bytes; this one has {length}.",
+                "the project's folder has too long a path",
+                where=Where(str(path.parent)),
+                detail=f"SQLite opens files whose path has up to {LONGEST_PATH} bytes; the longest here has {length}.",
                 fix="Move the project to a folder with a shorter path.",
             )
         )

@@ -61,6 +61,8 @@ def up(
     if release.plan.sandbox == "none":
         say("warning: this machine cannot isolate the agent; `bedplate status` lists what is not enforced")
     show(release_screen(release))
+    for trouble in release.troubles:
+        say(f"warning: {trouble}")
     if release.plan.first:
         say(next_commands(target.blueprint, stage))
     return 0

@@ -95,6 +95,8 @@ def _documents(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[Detai
 
 def _note(action: str, step: Step, details: tuple[Detail, ...]) -> str:
     """Why something changes whose own fields do not."""
+    if _loss(action, step):
+        return ""
     if action != "update" or details or (step.note and not step.diff):
         return "" if details and step.note == _OTHER_CONFIGURATION else step.note
     if any(".scopes." in path for path in step.diff):
@@ -120,6 +122,8 @@ def _line(blueprint: Blueprint, path: str, file: str) -> str:
 
 
 def _loss(action: str, step: Step) -> str:
-    if step.type != _STORE or action not in {"delete", "replace"}:
+    if step.type != _STORE:
         return ""
-    return "deletes what the agent remembers in this stage"
+    if action == "update":
+        return step.note if step.note.startswith("deletes ") else ""
+    return "deletes what the agent remembers in this stage" if action in {"delete", "replace"} else ""

@@ -14,6 +14,7 @@ from bedplate.problems import BedplateError, Problem
 from bedplate.release.folders import deployed_stages
 from bedplate.release.plan import Plan, plan_of
 from bedplate.release.target import Target
+from bedplate.release.tools import tool_states
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Release:
 
     plan: Plan
     outputs: Mapping[str, Any]
+    troubles: tuple[str, ...] = ()
+    """What works only in part: documents that could not be read, tools that do not answer."""
 
     @property
     def url(self) -> str:
@@ -30,7 +33,12 @@ class Release:
 
     def to_json(self) -> dict[str, Any]:
         """The release as JSON values (schema `bedplate.dev/release/v1`)."""
-        return {"schema": "bedplate.dev/release/v1", "plan": self.plan.to_json(), "outputs": dict(self.outputs)}
+        return {
+            "schema": "bedplate.dev/release/v1",
+            "plan": self.plan.to_json(),
+            "outputs": dict(self.outputs),
+            "troubles": list(self.troubles),
+        }
 
 
 def engine_for(target: Target) -> Engine:
@@ -77,7 +85,17 @@ def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink |
     engine = engine_for(target)
     deployed = _deployed(engine, target)
     outcome = engine.up(target.stack, program, _config(target, sandbox), on_event=on_event)
-    return Release(_plan(target, outcome, sandbox, deployed), outcome.outputs)
+    return Release(_plan(target, outcome, sandbox, deployed), outcome.outputs, _troubles(engine, target))
+
+
+def _troubles(engine: Engine, target: Target) -> tuple[str, ...]:
+    found = []
+    for resource in engine.resources(target.stack):
+        unread = (resource.old_outputs or {}).get("unread")
+        if isinstance(unread, Mapping) and unread.get("count"):
+            found.append(f"{unread['count']} documents of {resource.name} cannot be read: {'; '.join(unread['first'])}")
+    tools = tool_states(target.paths).items()
+    return (*found, *(f"tool {name}: {state.get('reason')}" for name, state in tools if state["state"] == "failed"))
 
 
 def _plan(target: Target, outcome: Outcome, sandbox: str, deployed: Mapping[str, Any] | None) -> Plan:

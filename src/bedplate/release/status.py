@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from bedplate.blueprint.paths import StagePaths
 from bedplate.problems import BedplateError
 from bedplate.release.folders import deployed_stages
 from bedplate.release.target import PROJECT, open_target
+from bedplate.release.tools import tool_states
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,6 @@ def stage_outputs(paths: StagePaths, stage: str) -> Mapping[str, Any]:
     from bedplate.engine.embedded import EmbeddedEngine
 
     return EmbeddedEngine({}).outputs(StackRef(PROJECT, stage, paths.folder)) or {}
-
-
-def tool_states(paths: StagePaths) -> dict[str, Mapping[str, Any]]:
-    """What the gateway says of its tools: `state` ready or failed, `reason`, `operations`. Empty where none runs."""
-    try:
-        found: dict[str, Mapping[str, Any]] = json.loads(paths.tools.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    return found
 
 
 def _wanted(manifest: Path, stage: str | None) -> tuple[str, str, list[str]]:

@@ -37,7 +37,7 @@ def ask(
     import asyncio
 
     running = _running(file, stage)
-    text = sys.stdin.read() if question == "-" else question
+    text = _standard_input() if question == "-" else question
     answer = asyncio.run(_ask(running, text, user, session, stream=not as_json))
     if as_json:
         show_json(_document(answer))
@@ -55,22 +55,22 @@ def chat(
     as_json: AsJson = False,
 ) -> int:
     """Talk with the agent, line by line, in one session. An empty line or Ctrl-D ends it."""
+    return _chat(_running(file, stage), user, session, as_json)
+
+
+def _chat(running: RunningStage, user: str, session: str | None, as_json: bool) -> int:
+    """Reads in the main thread, so that Ctrl-C ends the conversation at once."""
     import asyncio
-
-    return asyncio.run(_chat(_running(file, stage), user, session, as_json))
-
-
-async def _chat(running: RunningStage, user: str, session: str | None, as_json: bool) -> int:
-    import asyncio
+    import json
 
     from bedplate.cli.output import fail
     from bedplate.problems import BedplateError
 
     if sys.stdin.isatty():
         say(f"{running.target.label} at {running.url}. An empty line ends the conversation.")
-    while text := await asyncio.to_thread(_line):
+    while text := _line():
         try:
-            answer = await _ask(running, text, user, session, stream=not as_json)
+            answer = asyncio.run(_ask(running, text, user, session, stream=not as_json))
         except BedplateError as error:
             code = fail(error, as_json=as_json)
             if not sys.stdin.isatty():
@@ -78,13 +78,22 @@ async def _chat(running: RunningStage, user: str, session: str | None, as_json: 
             continue
         session = answer.session
         if as_json:
-            show_json(_document(answer))
+            show(json.dumps(_document(answer), ensure_ascii=False))  # one document a line
         else:
             _after(answer)
             show("")
     if session and sys.stdin.isatty():
         say(f"Go on later: bedplate chat --session {session}")
     return 0
+
+
+def _standard_input() -> str:
+    from bedplate.problems import BedplateError, Problem
+
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BedplateError(Problem("BP712", "the question on standard input is not UTF-8")) from error
 
 
 def _line() -> str:

@@ -95,7 +95,8 @@ def destroy(
         if not interactive():
             problem = Problem("BP703", "destroy needs a yes", fix=f"bedplate destroy{_stage_flag(stage)} --yes")
             raise BedplateError(problem, exit_code=ExitCode.NEEDS_APPROVAL)
-        typer.confirm(f"Destroy {found.name}?", abort=True, err=True)
+        if not typer.confirm(f"Destroy {found.name}?", err=True):
+            return int(ExitCode.NEEDS_APPROVAL)
     deleted = take_away(found, on_event=Progress(quiet=as_json))
     if as_json:
         show_json({"schema": "bedplate.dev/destroy/v1", "ok": True, "deleted": deleted, "lost": lost})

@@ -45,6 +45,9 @@ def eval_(
     from bedplate.release.evaluate import evaluate
     from bedplate.release.running import running_stage
 
+    for path in (junit, out):
+        if path and not path.parent.is_dir():  # better now than after the last answer
+            raise NotADirectoryError(20, "there is no such folder", str(path.parent))
     running = running_stage(open_checked(file, stage))
     reports = evaluate(
         running, suites or (), repeats=repeats, concurrency=concurrency, progress=None if as_json else _progress
@@ -67,8 +70,8 @@ def eval_(
         return int(code)
     for report in reports:
         show(render(report, width=width()))
-        if annotate:
-            show("\n".join(github_annotations(report)))
+        if annotate and (lines := github_annotations(report)):
+            show("\n".join(lines))
     return int(code)
 
 

@@ -94,7 +94,11 @@ def logs(
 def _log_line(process: str, line: str, as_json: bool) -> None:
     import json
 
-    show(json.dumps({"process": process, "line": line}) if as_json else f"{process:<10} {line}")
+    show(
+        json.dumps({"schema": "bedplate.dev/log-line/v1", "process": process, "line": line})
+        if as_json
+        else f"{process:<10} {line}"
+    )
 
 
 def _tail(path: Path, lines: int) -> list[str]:

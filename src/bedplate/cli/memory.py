@@ -52,7 +52,8 @@ def forget(
                 "BP703", "forgetting a person needs a yes", fix=f"bedplate memory forget --user {user} --yes"
             )
             raise BedplateError(problem, exit_code=ExitCode.NEEDS_APPROVAL)
-        typer.confirm(f"Erase everything about {user}?", abort=True, err=True)
+        if not typer.confirm(f"Erase everything about {user}?", err=True):
+            return int(ExitCode.NEEDS_APPROVAL)
     counts = erase(file, stage, user)
     if as_json:
         show_json({"schema": "bedplate.dev/forget/v1", "ok": True, "user": user, "erased": counts})

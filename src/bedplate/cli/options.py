@@ -8,8 +8,31 @@ from typing import Annotated
 import typer
 
 ManifestFile = Annotated[Path, typer.Option("--file", "-f", help="The manifest.", show_default=True, metavar="FILE")]
+
+
+def _stage_names(incomplete: str) -> list[str]:
+    """For the shell's completion: the stages of ./agent.yaml. A manifest that cannot be read completes nothing."""
+    from bedplate.manifest.load import load
+    from bedplate.problems import BedplateError
+
+    try:
+        names = list(load(DEFAULT_FILE).stages)
+    except BedplateError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+DEFAULT_FILE = Path("agent.yaml")
+
 Stage = Annotated[
-    str | None, typer.Option("--stage", "-s", help="The stage; the first of the manifest unless given.", metavar="NAME")
+    str | None,
+    typer.Option(
+        "--stage",
+        "-s",
+        help="The stage; the first of the manifest unless given.",
+        metavar="NAME",
+        autocompletion=_stage_names,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (a versioned schema) on standard output.")]
 Unsandboxed = Annotated[
@@ -18,5 +41,3 @@ Unsandboxed = Annotated[
 ]
 User = Annotated[str, typer.Option("--user", "-u", help="The end user on whose behalf you ask.", metavar="ID")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-
-DEFAULT_FILE = Path("agent.yaml")

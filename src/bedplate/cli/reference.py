@@ -55,6 +55,7 @@ def commands_page() -> str:
         "| Code | Meaning |",
         "|---|---|",
         *(f"| {int(code)} | {meaning} |" for code, meaning in EXITS.items()),
+        "| 130 | stopped by Ctrl-C |",
         "",
     ]
     for path, command in _commands():

@@ -97,5 +97,6 @@ def tail_(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJso
     target = open_target(file, stage)
     say(f"Waiting for turns of {target.label}; Ctrl-C ends.")
     for found in tail(target.paths.traces):
-        show(json.dumps(as_document(found), ensure_ascii=False, default=str) if as_json else table([_row(found)]))
+        document = {"schema": "bedplate.dev/trace-summary/v1", **as_document(found)}
+        show(json.dumps(document, ensure_ascii=False, default=str) if as_json else table([_row(found)]))
     return 0

@@ -23,6 +23,8 @@ from bedplate.runtime.supervisor.spec import READY_FD, ProcessSpec, SandboxBound
 
 _ROLES = ("", "gateway", "agent")
 _KNOWN = frozenset({"name", "module", "config", "listens", "port", "ready", "role", "sandbox", "triggers"})
+CALLERS_PORT = 8080
+"""The gateway's port where it is free and none is asked for: that of AgentCore's runtime contract."""
 _LAST = threading.Lock()  # deletes of several processes at once: one of them is the last
 
 
@@ -139,7 +141,8 @@ class ProcessResource(Resource):
     def _port(self, news: Properties, kept: int | None) -> int | None:
         if not news.get("listens"):
             return None
-        return int(news.get("port") or kept or _free_port())
+        wished = CALLERS_PORT if news.get("role") == "gateway" else 0
+        return int(news.get("port") or kept or _free_port(wished))
 
     def _spec(self, inputs: Properties, port: Any) -> ProcessSpec:
         name = required(self.type, inputs, "name", str)
@@ -176,9 +179,15 @@ def _sandboxed(spec: ProcessSpec, wanted: Properties, config: Path) -> ProcessSp
     )
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+def _free_port(wished: int = 0) -> int:
+    """`wished` if it is free, else any."""
+    try:
+        with socket.create_server(("127.0.0.1", wished)) as probe:
+            return int(probe.getsockname()[1])
+    except OSError:
+        if not wished:
+            raise
+        return _free_port()
 
 
 def _url(port: Any) -> str:

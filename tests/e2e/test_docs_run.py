@@ -24,7 +24,7 @@ PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 NOT_RUN = {
     "python3 -m venv .venv",
     ". .venv/bin/activate",
-    "pip install bedplate",
+    "pip install ./bedplate",
     "make up",
     "make test",
 }

@@ -111,6 +111,20 @@ def test_content_is_kept_as_the_manifest_says(tmp_path: Path, content: Content, 
     assert CANARY.encode() not in stored
 
 
+def test_an_ended_turn_does_not_wait_for_company(running: SinkProcess) -> None:
+    """The trace of a turn goes out when the turn ends, not when a batch is full or its wait is over."""
+    found = GatewayTracer(
+        RESOURCE, running.url, TOKEN, sample_ratio=1.0, content="redacted", redactor=Redactor("redacted"), delay=60.0
+    )
+    ended = a_turn(found)
+    deadline = time.monotonic() + 5
+    while not list_traces(running.folder, limit=5):
+        assert time.monotonic() < deadline, "the trace did not arrive"
+        time.sleep(0.02)
+    assert get_trace(running.folder, ended)
+    found.close()
+
+
 def test_users_are_pseudonyms_that_stay_the_same(running: SinkProcess) -> None:
     """One user has one pseudonym per stage, another user another, and it cannot be had from the name alone."""
     writing = tracer(running)

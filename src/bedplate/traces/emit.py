@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bedplate.traces import conventions as c
 from bedplate.traces.ids import TraceIds
-from bedplate.traces.outbox import Body, Outbox, Processor
+from bedplate.traces.outbox import DELAY, Body, Outbox, Processor
 from bedplate.traces.redact import Content, Redactor
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class GatewayTracer:
 
     def __init__(
         self, resource: TraceResource, endpoint: str, token: str, *, sample_ratio: float = 1.0,
-        content: Content = "redacted", redactor: Redactor | None = None,
+        content: Content = "redacted", redactor: Redactor | None = None, delay: float = DELAY,
     ) -> None:  # fmt: skip
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -176,7 +176,7 @@ class GatewayTracer:
         self._content = content
         self._token = token
         self._redactor = redactor or Redactor(content=content, secrets=(token,))
-        self._outbox = Outbox(endpoint, token)
+        self._outbox = Outbox(endpoint, token, delay=delay)
         self._ids = TraceIds()
         self._provider = TracerProvider(
             id_generator=self._ids,  # type: ignore[arg-type] # a structural match

@@ -30,6 +30,10 @@ RETRIES = (0.1, 0.3, 1.0, 3.0)
 PROTOBUF = "application/x-protobuf"
 
 
+def _ends_a_turn(item: ReadableSpan | Body) -> bool:
+    return not isinstance(item, Body) and item.parent is None
+
+
 @dataclass(frozen=True)
 class Body:
     """An OTLP request that is encoded already. `path` is `/v1/traces` or `/v1/logs`."""
@@ -46,16 +50,26 @@ class Outbox:
     wait in the same queue.
     """
 
-    def __init__(self, endpoint: str, token: str, *, timeout: float = 5.0, retries: Sequence[float] = RETRIES) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        token: str,
+        *,
+        timeout: float = 5.0,
+        retries: Sequence[float] = RETRIES,
+        delay: float = DELAY,
+    ) -> None:
         import httpx2
 
         headers = {"Authorization": f"Bearer {token}", "Content-Type": PROTOBUF}
         self._client = httpx2.Client(base_url=endpoint.rstrip("/"), headers=headers, timeout=timeout, trust_env=False)
         self._retries = tuple(retries)
+        self._delay = delay
         self._queue: deque[ReadableSpan | Body] = deque()
         self._bytes = 0
         self._busy = False
         self._closing = False
+        self._hurry = False
         self._changed = threading.Condition()
         self.dropped = 0
         self._thread = threading.Thread(target=self._work, name="bedplate-traces", daemon=True)
@@ -69,6 +83,7 @@ class Outbox:
             if not full:
                 self._queue.append(item)
                 self._bytes += size
+                self._hurry = self._hurry or _ends_a_turn(item)
                 self._changed.notify_all()
         if full:
             self._drop(item.count if isinstance(item, Body) else 1, "the queue to the trace sink is full")
@@ -104,11 +119,16 @@ class Outbox:
         with self._changed:
             self._changed.wait_for(lambda: bool(self._queue) or self._closing)
             if not self._closing and len(self._queue) < MAX_BATCH:
-                self._changed.wait_for(lambda: len(self._queue) >= MAX_BATCH or self._closing, DELAY)
+                self._changed.wait_for(self._due, self._delay)
             batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+            self._hurry = False
             self._bytes -= sum(len(item.data) for item in batch if isinstance(item, Body))
             self._busy = bool(batch)
         return batch
+
+    def _due(self) -> bool:
+        """Whether a batch goes out now: it is full, a turn ended (its trace is worth its own post), or all ends."""
+        return len(self._queue) >= MAX_BATCH or self._hurry or self._closing
 
     def _deliver(self, batch: list[ReadableSpan | Body]) -> None:
         from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans

@@ -116,3 +116,10 @@ def test_usage_errors_as_json(project: Path) -> None:
     ran = bedplate(project, "up", "--nonsense", "--json")
     assert ran.code == 64
     assert json.loads(ran.out)["problems"][0]["code"] == "BP700"
+
+
+def test_json_keys_are_camel_case(project: Path) -> None:
+    """Field names of JSON output are in camelCase, as in the manifest."""
+    planned = bedplate(project, "plan", "--json").json
+    assert {"deployedBuild", "neverAdded"} <= {*planned, *planned["access"]}
+    assert not [key for key in planned if "_" in key]

@@ -186,7 +186,7 @@ def test_trace_shows_decision_and_line(project: Path) -> None:
     assert "allow" in shown
     assert "agent.yaml:" in shown
     listed = ok(project, "traces", "list", "--json").json["traces"]
-    assert listed[0]["tool_calls"] >= 1
+    assert listed[0]["toolCalls"] >= 1
 
 
 def test_evals_pass_and_leave_nothing_in_memory(project: Path) -> None:

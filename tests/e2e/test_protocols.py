@@ -234,7 +234,7 @@ def test_one_key_is_one_turn(http: httpx2.Client, agent: Stage) -> None:
 
 def _traces_of(agent: Stage, session: str) -> list[str]:
     listed = ok(agent.folder, "traces", "list", "--json").json["traces"]
-    return [trace["trace_id"] for trace in listed if trace["session"] == session]
+    return [trace["traceId"] for trace in listed if trace["session"] == session]
 
 
 def test_a_caller_that_hangs_up_leaves_the_stage_well(http: httpx2.Client, agent: Stage, url: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage, User
-from bedplate.cli.output import say, show, show_json
+from bedplate.cli.output import say, show, show_json, show_line
 
 if TYPE_CHECKING:
     from bedplate.release.running import RunningStage
@@ -61,7 +61,6 @@ def chat(
 def _chat(running: RunningStage, user: str, session: str | None, as_json: bool) -> int:
     """Reads in the main thread, so that Ctrl-C ends the conversation at once."""
     import asyncio
-    import json
 
     from bedplate.cli.output import fail
     from bedplate.problems import BedplateError
@@ -78,7 +77,7 @@ def _chat(running: RunningStage, user: str, session: str | None, as_json: bool) 
             continue
         session = answer.session
         if as_json:
-            show(json.dumps(_document(answer), ensure_ascii=False))  # one document a line
+            show_line(_document(answer))
         else:
             _after(answer)
             show("")

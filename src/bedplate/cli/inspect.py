@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage
-from bedplate.cli.output import ago, say, show, show_json, strong, table
+from bedplate.cli.output import ago, say, show, show_json, show_line, strong, table
 
 _MARKS = {"pass": "ok", "warn": "!", "fail": "x", "skip": "-", "info": "i"}
 
@@ -92,13 +92,10 @@ def logs(
 
 
 def _log_line(process: str, line: str, as_json: bool) -> None:
-    import json
-
-    show(
-        json.dumps({"schema": "bedplate.dev/log-line/v1", "process": process, "line": line})
-        if as_json
-        else f"{process:<10} {line}"
-    )
+    if as_json:
+        show_line({"schema": "bedplate.dev/log-line/v1", "process": process, "line": line})
+    else:
+        show(f"{process:<10} {line}")
 
 
 def _tail(path: Path, lines: int) -> list[str]:

@@ -13,6 +13,8 @@ from typing import Any
 from bedplate.problems import BedplateError, ExitCode, Problem, Severity
 
 ERROR_SCHEMA = "bedplate.dev/error/v1"
+_OTHERS_KEYS = {"attributes", "content", "arguments", "metadata", "messages"}
+"""Fields whose keys are not ours."""
 
 
 def say(text: str = "") -> None:
@@ -28,8 +30,29 @@ def show(text: str) -> None:
 
 
 def show_json(document: Mapping[str, Any]) -> None:
-    """Data for a program: one JSON document, indented, keys in the order given."""
-    show(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    """Data for a program: one JSON document, indented, keys in camelCase and in the order given."""
+    show(json.dumps(camel_keys(document), indent=2, ensure_ascii=False, default=str))
+
+
+def show_line(document: Mapping[str, Any]) -> None:
+    """The same on one line, for commands that print a document for each thing that happens (JSON Lines)."""
+    show(json.dumps(camel_keys(document), ensure_ascii=False, default=str))
+
+
+def camel_keys(value: Any) -> Any:
+    """The value with its field names in camelCase, as everywhere in JSON of ours. Span attributes keep OTel's names."""
+    match value:
+        case Mapping():
+            return {_camel(k): v if k in _OTHERS_KEYS else camel_keys(v) for k, v in value.items()}
+        case list() | tuple():
+            return [camel_keys(item) for item in value]
+        case _:
+            return value
+
+
+def _camel(name: str) -> str:
+    first, *rest = str(name).split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def width() -> int:

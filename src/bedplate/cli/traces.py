@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage
-from bedplate.cli.output import say, show, show_json, table, width
+from bedplate.cli.output import say, show, show_json, show_line, table, width
 
 
 def register(app: typer.Typer) -> None:
@@ -88,8 +88,6 @@ def show_trace(
 
 def tail_(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJson = False) -> int:
     """Print turns as they finish, until Ctrl-C. With --json, one document a line."""
-    import json
-
     from bedplate.release import open_target
     from bedplate.traces.query import tail
     from bedplate.traces.query import to_json as as_document
@@ -97,6 +95,8 @@ def tail_(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJso
     target = open_target(file, stage)
     say(f"Waiting for turns of {target.label}; Ctrl-C ends.")
     for found in tail(target.paths.traces):
-        document = {"schema": "bedplate.dev/trace-summary/v1", **as_document(found)}
-        show(json.dumps(document, ensure_ascii=False, default=str) if as_json else table([_row(found)]))
+        if as_json:
+            show_line({"schema": "bedplate.dev/trace-summary/v1", **as_document(found)})
+        else:
+            show(table([_row(found)]))
     return 0

@@ -304,6 +304,57 @@ def test_an_overlay_may_narrow(tmp_path: Path, overlay: dict[str, Any]) -> None:
     assert blueprint_of(tmp_path, document).stage == "a"
 
 
+MCP = {"name": "t", "type": "mcp", "command": ["x"], "env": {"A": {"secret": "a"}}, "scopes": [{"call": "*"}]}
+REMOTE = {"name": "t", "type": "mcp", "url": "https://a.example/mcp", "scopes": [{"call": "*"}]}
+HTTP = {"name": "t", "type": "http", "openapi": {"file": "o.yaml"}, "scopes": [{"get": "https://a.example/*"}]}
+REDIRECTED = {
+    "command": (MCP, {"command": ["y"]}),
+    "env": (MCP, {"env": {"B": {"secret": "a"}}}),
+    "url": (REMOTE, {"url": "https://b.example/mcp"}),
+    "openapi": (HTTP, {"openapi": {"file": "p.yaml"}}),
+    "baseUrl": (HTTP, {"baseUrl": "https://b.example"}),
+}
+
+
+@pytest.mark.parametrize("field", REDIRECTED)
+def test_an_overlay_may_not_redirect_a_tool(tmp_path: Path, field: str) -> None:
+    """A stage cannot point a tool at another program, address, document or variable than a reviewer of the base saw."""
+    document = {"o.yaml": EXAMPLE_FILES["openapi/orders.yaml"], "p.yaml": EXAMPLE_FILES["openapi/orders.yaml"]}
+    write_files(tmp_path, document)
+    tool, change = REDIRECTED[field]
+    stages = {"a": {"target": "local", "tools": [{"name": "t", **change}]}}
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, small(tools=[tool], stages=stages))
+    assert [problem.code for problem in caught.value.problems] == ["BP113"]
+    assert f"changes `{field}` of tool `t`" in caught.value.problems[0].summary
+
+
+def test_an_overlay_may_name_another_secret(tmp_path: Path) -> None:
+    """Which secret a tool uses may differ from stage to stage."""
+    for tool, change in ((MCP, {"env": {"A": {"secret": "b"}}}), (REMOTE, {"credentials": {"secret": "b"}})):
+        stages = {"a": {"target": "local", "tools": [{"name": "t", **change}]}}
+        assert "b" in secrets_of(blueprint_of(tmp_path, small(tools=[tool], stages=stages)))
+
+
+@pytest.mark.parametrize(
+    ("base", "overlay", "name"),
+    [
+        ({"tokens": 10}, {"tokens": 11}, "tokens"),
+        ({"tokens": 10}, {"tokens": None}, "tokens"),
+        ({"cost": 0.5}, {"cost": None}, "cost"),
+        ({"timeout": "9s"}, {"timeout": "1m"}, "timeout"),
+        ({}, {"toolCalls": 21}, "toolCalls"),
+        ({"requests": 3}, None, "requests"),
+    ],
+)
+def test_an_overlay_may_not_raise_a_limit(tmp_path: Path, base: Any, overlay: Any, name: str) -> None:
+    """A stage's limits are at most the base's; removing one counts as raising it."""
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, small(limits=base, stages={"a": {"target": "local", "limits": overlay}}))
+    assert [problem.code for problem in caught.value.problems] == ["BP113"]
+    assert f"the limit `{name}`" in caught.value.problems[0].summary
+
+
 globs = st.text("ab*", min_size=1, max_size=4).filter(lambda text: "**" not in text)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bedplate.access import Grant, Never, covers
 from bedplate.blueprint.model import DataSource
 from bedplate.manifest.load import StageManifest
+from bedplate.manifest.models import Limits
 from bedplate.manifest.tools import HttpTool, McpTool, PythonTool, SearchTool, Tool
 from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem, Where
@@ -36,6 +37,7 @@ def widenings(base: StageManifest, stage: StageManifest, old: Access, new: Acces
     return [
         *added,
         *_changed(base, stage),
+        *_limits(base, stage),
         *_grants(stage, old.grants, kept),
         *_never(stage, old.never, new.never),
         *_documents(stage, old.data, new.data),
@@ -59,25 +61,41 @@ def _changed(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
         if tool.name not in before:
             continue
         old_index, old = before[tool.name]
-        for field in _identity(old, tool):
-            if getattr(tool, field, None) != getattr(old, field):
-                where = stage.source.where(("tools", index, field))
-                line = base.source.where(("tools", old_index, field)).line
-                summary = f"stage `{stage.name}` changes `{field}` of tool `{tool.name}`; an overlay may only narrow"
-                yield Problem("BP113", summary, where, detail=f"The base has it on line {line}.", fix=_IN_BASE)
+        for field in _redirected(old, tool):
+            where = stage.source.where(("tools", index, field))
+            line = base.source.where(("tools", old_index, field)).line
+            summary = f"stage `{stage.name}` changes `{field}` of tool `{tool.name}`; an overlay may only narrow"
+            yield Problem("BP113", summary, where, detail=f"The base has it on line {line}.", fix=_IN_BASE)
 
 
-def _identity(old: Tool, new: Tool) -> tuple[str, ...]:
-    """The fields that make a tool what it is. Addresses and credentials differ from stage to stage; programs do not."""
-    match old:
-        case SearchTool():
-            return ("type", "use")
-        case PythonTool():
-            return ("type", "entrypoint")
-        case McpTool() if isinstance(new, McpTool) and new.command:
-            return ("type", "command")
-        case McpTool() | HttpTool():
-            return ("type",)
+def _redirected(old: Tool, new: Tool) -> list[str]:
+    """The fields, as written, by which a tool would reach something else. Which secret it uses may differ."""
+    match old, new:
+        case (SearchTool(), SearchTool()):
+            fields = {"use": old.use != new.use}
+        case (PythonTool(), PythonTool()):
+            fields = {"entrypoint": old.entrypoint != new.entrypoint}
+        case (McpTool(), McpTool()):
+            more = not set(new.env) <= set(old.env)
+            fields = {"command": old.command != new.command, "url": old.url != new.url, "env": more}
+        case (HttpTool(), HttpTool()):
+            fields = {"openapi": old.openapi != new.openapi, "baseUrl": old.base_url != new.base_url}
+        case _:
+            fields = {"type": True}
+    return [field for field, differs in fields.items() if differs]
+
+
+def _limits(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
+    """No bound is raised. A bound that is removed falls back to its default; cost has none."""
+    for name, field in Limits.model_fields.items():
+        old, new = getattr(base.manifest.limits, name), getattr(stage.manifest.limits, name)
+        if old is not None and (new is None or new > old):
+            key = field.alias or name
+            said = "removes" if new is None else "raises"
+            where = stage.source.tree.where(("stages", stage.name, "limits", key))
+            summary = f"stage `{stage.name}` {said} the limit `{key}`; an overlay may only lower it"
+            bound = f"The base has {old:g}, the stage {'none' if new is None else format(new, 'g')}."
+            yield Problem("BP113", summary, where, detail=bound, fix=f"write a lower one, or {_IN_BASE}")
 
 
 def _grants(stage: StageManifest, old: Iterable[Grant], new: Iterable[Grant]) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -263,6 +264,29 @@ def test_links_within_the_project_are_read(tmp_path: Path) -> None:
     with pytest.raises(BedplateError) as caught:
         blueprint_of(tmp_path, searching())
     assert caught.value.problems[0].code == "BP105"
+
+
+def test_files_that_cannot_be_named_or_followed_are_refused(tmp_path: Path) -> None:
+    """A link to itself and a name that is not UTF-8 are told as troubles of a file, with a name that can be printed."""
+    for case in ("loop", "name"):
+        write_files(tmp_path / case, {"docs/a.md": "a"})
+    (tmp_path / "loop" / "docs" / "self.md").symlink_to("self.md")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/name/docs/\xff.md")).write_text("x")
+    for case, said in (("loop", "docs/self.md"), ("name", "\\udcff.md")):
+        with pytest.raises(BedplateError) as caught:
+            blueprint_of(tmp_path / case, searching())
+        assert caught.value.problems[0].code in {"BP105", "BP119"}
+        assert said in caught.value.problems[0].summary
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """A folder without permission to read is told as a trouble of that folder."""
+    write_files(tmp_path, {"docs/a.md": "a", "docs/shut/b.md": "b"})
+    (tmp_path / "docs" / "shut").chmod(0)
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, searching())
+    assert caught.value.problems[0].code == "BP119"
 
 
 def test_a_project_reached_by_a_link_is_the_same(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedplate.blueprint.resolve import resolve_all
-from bedplate.manifest import find_project, load, parse, planned, units
+from bedplate.manifest import load, parse, planned, units
 from bedplate.manifest.load import LoadedManifest
 from bedplate.manifest.metrics import DIRECTIONS, METRICS
 from bedplate.manifest.scaffold import INTENTS, TEMPLATES, name_from, scaffold
@@ -229,17 +230,48 @@ def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     assert load(tmp_path / "agent.yaml").manifest.metadata.name == "small"
 
 
-def test_the_project_is_found_here_or_by_name(tmp_path: Path) -> None:
-    """The manifest is agent.yaml in the folder, or the file named; elsewhere the message says what to do."""
+def test_a_folder_means_its_manifest(tmp_path: Path) -> None:
+    """A folder stands for the agent.yaml in it; where there is none the message says what to do."""
     (tmp_path / "agent.yaml").write_text(SMALL)
     (tmp_path / "below").mkdir()
-    assert find_project(tmp_path) == tmp_path / "agent.yaml"
-    assert find_project(tmp_path / "agent.yaml") == tmp_path / "agent.yaml"
-    for start, said in (("below", str(tmp_path)), ("nowhere", "--file")):
+    assert load(tmp_path).project == tmp_path
+    said = {"below": str(tmp_path), "below/agent.yaml": "bedplate init", "nowhere": "--file", "x/y.yaml": "--file"}
+    for start, part in said.items():
         with pytest.raises(BedplateError) as caught:
-            find_project(tmp_path / start)
+            load(tmp_path / start)
         assert caught.value.problems[0].code == "BP001"
-        assert said in caught.value.problems[0].fix
+        assert part in caught.value.problems[0].fix
+        assert "bedplate init" in caught.value.problems[0].fix
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    """A pipe or a device as manifest is refused at once, where reading it would never end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(BedplateError) as caught:
+            load(path)
+        assert "no regular file" in caught.value.problems[0].summary
+
+
+@pytest.mark.parametrize("parameter", ["api_key", "apikey", "key", "token", "sig", "auth", "access_token", "Password"])
+@pytest.mark.parametrize("place", ["model", "url", "baseUrl", "stage"])
+def test_a_secret_in_a_query_is_refused_and_not_shown(place: str, parameter: str) -> None:
+    """A URL with a secret in its query gives one problem, which does not repeat the value, even if the URL is bad."""
+    url = f"'https://a.example/x?a=b&{parameter}=hunter2 hunter2'"
+    tools = {
+        "url": f"tools: [{{name: t, type: mcp, url: {url}, scopes: [{{call: x}}]}}]\n",
+        "baseUrl": f"tools: [{{name: t, type: http, openapi: {{file: o}}, baseUrl: {url}, scopes: [{{get: x}}]}}]\n",
+        "stage": f"stages: {{a: {{target: local, model: {{id: 'openai:x', baseUrl: {url}}}}}}}\n",
+    }
+    model = SMALL.replace("bedplate:extractive", f"{{id: 'openai:x', baseUrl: {url}}}")
+    found = problems(SMALL + tools[place] if place in tools else model)
+    assert "BP016" in {problem.code for problem in found}
+    assert not [problem for problem in found if "hunter2" in str(problem)]
+
+
+def test_a_query_without_a_secret_is_no_secret() -> None:
+    """Other parameters of a query are accepted."""
+    assert not found_in(SMALL.replace("bedplate:extractive", "{id: 'openai:x', baseUrl: 'https://a.example/?keys=1'}"))
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -292,7 +324,16 @@ def test_scaffolding_refuses_what_does_not_exist(tmp_path: Path, choices: tuple[
 
 
 @pytest.mark.parametrize(
-    ("folder", "name"), [("My Agent", "my-agent"), ("2024-faq", "faq"), ("--", "agent"), ("x" * 99, "x" * 63)]
+    ("folder", "name"),
+    [
+        ("My Agent", "my-agent"),
+        ("2024-faq", "faq"),
+        ("--", "agent"),
+        ("x" * 99, "x" * 63),
+        ("e2", "e2"),
+        ("2024", "agent-2024"),
+        ("Ünï", "uni"),
+    ],
 )
 def test_a_name_is_made_of_the_folders(folder: str, name: str) -> None:
     """The folder's name becomes a valid name for the agent."""

@@ -99,23 +99,43 @@ class ProjectFiles:
         pending = [("", os.fspath(root))]
         while pending:
             prefix, folder = pending.pop()
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith(".") or entry.name in _SKIPPED:
-                        continue
-                    if entry.is_symlink():
-                        self._check_link(entry)
-                    if entry.is_dir(follow_symlinks=False):
-                        if not os.path.exists(f"{entry.path}/pyvenv.cfg"):  # noqa: PTH110 (one call a folder, hot)
-                            pending.append((f"{prefix}{entry.name}/", entry.path))
-                    elif entry.is_file():
-                        yield f"{prefix}{entry.name}", entry.path
+            for entry in self._entries(folder):
+                if entry.is_dir(follow_symlinks=False):
+                    if not os.path.exists(f"{entry.path}/pyvenv.cfg"):  # noqa: PTH110 (one call a folder, hot)
+                        pending.append((f"{prefix}{entry.name}/", entry.path))
+                elif entry.is_file():
+                    yield f"{prefix}{entry.name}", entry.path
+
+    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        """What counts in one folder. Raises FileTrouble where it cannot be read, named or followed."""
+        try:
+            with os.scandir(folder) as found:
+                entries = [e for e in found if not e.name.startswith(".") and e.name not in _SKIPPED]
+        except OSError as error:
+            fix = "make it readable, or move it out of the project"
+            raise FileTrouble(
+                "BP119", f"cannot read the folder `{self._shown(folder)}`: {error.strerror}", fix
+            ) from error
+        for entry in entries:
+            if not _is_text(entry.name):
+                raise FileTrouble("BP119", f"the name `{self._shown(entry.path)}` is not UTF-8", "rename the file")
+            if entry.is_symlink():
+                self._check_link(entry)
+            yield entry
+
+    def _shown(self, path: str) -> str:
+        """The path within the project; bytes that are not UTF-8 as escapes."""
+        return os.path.relpath(path, self.project).encode("utf-8", "backslashreplace").decode()
 
     def _check_link(self, entry: os.DirEntry[str]) -> None:
-        shown = os.path.relpath(entry.path, self.project)
+        shown = self._shown(entry.path)
         if not _inside(os.path.realpath(entry.path), self._real):
             raise FileTrouble("BP105", f"`{shown}` is a link out of the project", "remove it or copy what it points to")
-        if entry.is_dir():
+        try:
+            folder = entry.is_dir()
+        except OSError as error:
+            raise FileTrouble("BP119", f"cannot follow the link `{shown}`: {error.strerror}", "remove it") from error
+        if folder:
             raise FileTrouble("BP105", f"`{shown}` is a link to a folder", "name the folder itself as a data source")
 
     def _ref(self, full: Path) -> FileRef:
@@ -129,6 +149,10 @@ class ProjectFiles:
                 raise FileTrouble("BP119", f"cannot read `{relative}`: {error.strerror}", fix) from error
             self._refs[relative] = FileRef(relative, digest, size)
         return self._refs[relative]
+
+
+def _is_text(name: str) -> bool:
+    return not any(0xDC80 <= ord(ch) <= 0xDCFF for ch in name)  # how Python keeps bytes that are not UTF-8
 
 
 def _inside(path: str, folder: str) -> bool:

@@ -5,6 +5,6 @@ at once; the JSON Schema; templates of new projects. It touches nothing but the 
 """
 
 from bedplate.manifest.load import LoadedManifest, StageManifest, load, parse
-from bedplate.manifest.project import MANIFEST_NAME, find_project
+from bedplate.manifest.project import MANIFEST_NAME
 
-__all__ = ["MANIFEST_NAME", "LoadedManifest", "StageManifest", "find_project", "load", "parse"]
+__all__ = ["MANIFEST_NAME", "LoadedManifest", "StageManifest", "load", "parse"]

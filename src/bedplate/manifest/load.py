@@ -7,6 +7,7 @@ reads one file and nothing else; what the manifest refers to is checked by `bedp
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bedplate.manifest import planned
 from bedplate.manifest.errors import dotted, translate
 from bedplate.manifest.overlay import Source, merged
+from bedplate.manifest.project import MANIFEST_NAME, missing
 from bedplate.manifest.yamltree import MAX_BYTES, Path, Tree, read
 from bedplate.problems import BedplateError, Problem, Where
 
@@ -32,6 +34,12 @@ _SECRETS = (
     ("a signed token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.")),
     ("a password in a URL", re.compile(r"://[^\s/:@]+:[^\s/@]+@")),
 )
+_QUERY = re.compile(
+    r"[?&;#]([\w.-]*[_.-])?(api_?key|key|token|secret|password|passwd|sig|signature|auth|access_?token)=[^&;#]",
+    re.IGNORECASE,
+)
+"""A parameter of a URL's query that is a secret by its name."""
+_URLS = ("url", "baseUrl")
 
 
 @dataclass(frozen=True)
@@ -79,15 +87,22 @@ def name_path(path: Path, data: Any) -> str:
 
 
 def load(path: FilePath) -> LoadedManifest:
-    """Read and check a manifest. Raises BedplateError with every problem found (BP0xx)."""
+    """Read and check a manifest; a folder means its agent.yaml. Raises BedplateError with every problem (BP0xx)."""
+    path = path / MANIFEST_NAME if path.is_dir() else path
     try:
-        if path.stat().st_size > MAX_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # before it is opened: a pipe would wait, a device never end
+            fix = "name a file with --file"
+            raise BedplateError(Problem("BP001", f"{path} is no regular file", Where(path.name), fix=fix))
+        if found.st_size > MAX_BYTES:
             raise BedplateError(
                 Problem("BP008", f"{path.name} is larger than 1 MiB", Where(path.name), fix="move long texts to files")
             )
         text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise BedplateError(missing(path)) from error
     except OSError as error:
-        fix = "start one with `bedplate init`, or name it with --file"
+        fix = "make it readable, or name another with --file"
         raise BedplateError(
             Problem("BP001", f"cannot read {path}: {error.strerror}", Where(path.name), fix=fix)
         ) from error
@@ -122,6 +137,7 @@ class _Checks:
         self.problems: dict[tuple[str, Where | None, str], Problem] = {}
         found, self.blocked = planned.find(tree.data, tree.where)
         self.add(found + _literal_secrets(tree))
+        self._secrets_in_queries()
         self._fixed_sections()
         self._nothing_written()
 
@@ -180,6 +196,17 @@ class _Checks:
                 self.blocked.append(path)
                 fix = "write a value after the colon ({} for a section with its defaults), or remove the key"
                 self.add([Problem("BP010", f"`{dotted(path)}` has no value", self.tree.where(path), fix=fix)])
+
+    def _secrets_in_queries(self) -> None:
+        """URLs with a secret in their query. Nothing else is said of them, since that would show the value."""
+        for path, text in _leaves(self.tree.data, ()):
+            if path and path[-1] in _URLS and isinstance(text, str) and _QUERY.search(text):
+                self.blocked.append(path)
+                fix = (
+                    "remove it from the URL, hand it over by `credentials: {secret: name}`, and revoke it if committed"
+                )
+                summary = f"the query of `{dotted(path)}` holds a secret"
+                self.add([Problem("BP016", summary, self.tree.where(path), fix=fix)])
 
     def validate(self, source: Source, blocked: list[Path]) -> Manifest | None:
         from pydantic import ValidationError

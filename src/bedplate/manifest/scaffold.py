@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -41,8 +42,10 @@ def scaffold(folder: Path, template: str, intent: str, name: str) -> list[Path]:
 
 def name_from(folder: Path) -> str:
     """A name for the agent made of the folder's: `My Agent` becomes `my-agent`; `agent` where nothing is left."""
-    slug = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-0123456789")
-    return slug[:63].rstrip("-") or "agent"
+    plain = unicodedata.normalize("NFKD", folder.name).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
+    named = slug.lstrip("-0123456789") or f"agent-{slug}"
+    return named[:63].rstrip("-")
 
 
 def _check(template: str, intent: str, name: str) -> None:

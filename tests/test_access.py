@@ -102,6 +102,15 @@ def test_what_is_allowed_is_listed(case: dict[str, Any]) -> None:
             assert not may_use(scopes, tool, operation, verb)
 
 
+def test_a_call_that_no_grant_names_is_not_listed() -> None:
+    """The pattern of a `call` grant names operations; that of another verb names objects, which no list knows."""
+    grants = (Grant("a", "desk", "call", "run*", "agent.yaml:1"), Grant("b", "files", "read", "docs/*", "agent.yaml:2"))
+    scopes = ScopeSet(grants=grants, never=())
+    assert may_use(scopes, "desk", "run_all", "call")
+    assert not may_use(scopes, "desk", "forbidden", "call")
+    assert may_use(scopes, "files", "fetch", "read")
+
+
 @given(patterns, texts)
 def test_matching_is_that_of_a_regular_expression(pattern: str, text: str) -> None:
     """A glob matches what the regular expression with `.*` for each `*` matches."""

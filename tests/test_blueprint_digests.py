@@ -27,8 +27,8 @@ def digests(folder: Path, document: Any) -> Digests:
 
 CHANGES: dict[str, tuple[dict[str, Any], bool]] = {
     "instructions": ({"instructions": "Answer briefly."}, True),
-    "model": ({"model": "openai:gpt-5-mini"}, True),
-    "settings": ({"model": {"id": "bedplate:extractive", "settings": {"temperature": 1}}}, True),
+    "model": ({"model": "openai:gpt-5"}, True),
+    "settings": ({"model": {"id": "openai:gpt-5-mini", "settings": {"temperature": 1}}}, True),
     "scope": ({"tools": [{"name": "docs", "type": "search", "use": "docs", "scopes": [{"read": "guide/*"}]}]}, True),
     "tool": ({"tools": [{"name": "find", "type": "search", "use": "docs", "scopes": [{"read": "*"}]}]}, True),
     "never": ({"never": [{"call": "*.open"}]}, True),
@@ -39,7 +39,7 @@ CHANGES: dict[str, tuple[dict[str, Any], bool]] = {
     "sandbox": ({"sandbox": {"memory": "256Mi"}}, False),
     "evals": ({"evals": [{"name": "faq", "dataset": "evals/faq.yaml"}]}, False),
     "owner": ({"metadata": {"name": "small", "owner": "me"}}, False),
-    "credentials": ({"model": {"id": "bedplate:extractive", "credentials": {"secret": "x"}}}, False),
+    "credentials": ({"model": {"id": "openai:gpt-5-mini", "credentials": {"secret": "x"}}}, False),
 }
 
 

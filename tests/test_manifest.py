@@ -75,6 +75,12 @@ def test_the_example_fits_the_published_schema() -> None:
     validator.validate(yaml.safe_load(EXAMPLE.read_text()))
 
 
+def test_published_schemas_name_their_address() -> None:
+    """Each schema's `$id` is the address at which it is published."""
+    for path in (ROOT / "docs" / "schema").glob("*.json"):
+        assert yaml.safe_load(path.read_text())["$id"] == f"https://bedplate.dev/schemas/{path.name}"
+
+
 def test_the_example_says_something_about_every_section() -> None:
     """Each section of the example follows a comment."""
     lines = EXAMPLE.read_text().splitlines()

@@ -27,7 +27,10 @@ def may_use(scopes: ScopeSet, tool: str, operation: str, verb: str) -> bool:
     name = f"{tool}.{operation}"
     if any(matches(never.pattern, name) for never in scopes.never):
         return False
-    return any(g.tool == tool and g.verb == verb for g in scopes.grants)
+    # The object of `call` is the operation itself, so here the pattern can be held against it already.
+    return any(
+        g.tool == tool and g.verb == verb and (verb != "call" or matches(g.pattern, operation)) for g in scopes.grants
+    )
 
 
 def _grants(grant: Grant, request: Request) -> bool:

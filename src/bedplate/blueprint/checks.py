@@ -97,6 +97,21 @@ def lists(stage: StageManifest) -> Iterator[Problem]:
             yield Problem("BP108", f"`{word}` stands twice in {path[-1]}", stage.source.where(path), fix="remove one")
 
 
+_UNREAD = {"bedplate": ("baseUrl", "credentials", "settings"), "local": ("baseUrl", "credentials")}
+"""By provider, the fields of `model` that nothing reads: built-in models call nobody."""
+
+
+def model(stage: StageManifest) -> Iterator[Problem]:
+    """Nothing is written beside a built-in or local model that nobody would read."""
+    chosen = stage.manifest.model
+    written = {type(chosen).model_fields[name].alias or name for name in chosen.model_fields_set}
+    for field in _UNREAD.get(chosen.id.partition(":")[0], ()):
+        if field in written:
+            where = stage.source.where(("model", field), key=True)
+            fix = f"remove `{field}`, or name a model of a provider; in an overlay write `model: {chosen.id}`"
+            yield Problem("BP013", f"`{chosen.id}` does not read `model.{field}`", where, fix=fix)
+
+
 def essentials(stage: StageManifest) -> Iterator[Problem]:
     """A product has memory, scopes, eval gates and traces."""
     manifest = stage.manifest

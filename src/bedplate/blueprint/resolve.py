@@ -81,6 +81,7 @@ class _Resolver:
         yield from checks.names(stage)
         yield from checks.references(stage)
         yield from checks.lists(stage)
+        yield from checks.model(stage)
         yield from checks.essentials(stage)
         yield from checks.promotion(stage, self.loaded.stages.values())
         yield from checks.entrypoints(stage, self.files)

@@ -6,7 +6,9 @@ router's affair. A limit that breaks ends the turn.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -15,6 +17,8 @@ from bedplate.runtime.gateway.turn import Turn
 from bedplate.runtime.gateway.turns import Turns
 from bedplate.runtime.models.api import ChatReply, Chunk
 from bedplate.traces.emit import GatewayTracer, ModelSpan
+
+CHARACTERS = 4  # of a token, where an answer broke off before the provider told its usage
 
 
 class Router(Protocol):
@@ -50,22 +54,37 @@ class ModelFace:
         provider = self._model.partition(":")[0]
         with self._tracer.model(turn.span.child(claimed), requested=self._model, provider=provider) as span:
             try:
-                async for piece in self._pieces(turn, span, body):
-                    yield piece
+                async with aclosing(self._pieces(turn, span, body)) as pieces:
+                    async for piece in pieces:
+                        yield piece
             except BedplateError as error:
                 span.fail(error.problems[0].code, error.problems[0].summary)
                 span.end()
                 raise
 
-    async def _pieces(self, turn: Turn, span: ModelSpan, body: Mapping[str, Any]) -> AsyncIterator[Chunk]:
+    async def _pieces(self, turn: Turn, span: ModelSpan, body: Mapping[str, Any]) -> AsyncGenerator[Chunk]:
         messages = body.get("messages")
         if isinstance(messages, list):
             span.input([m for m in messages if isinstance(m, dict)])
-        async with aclosing(self._router.stream(body, deadline=turn.deadline)) as chunks:
-            async for piece in chunks:
-                if piece.reply is not None:
-                    self._answered(turn, span, piece.reply)
-                yield piece
+        said, whole = 0, False
+        try:
+            async with aclosing(self._router.stream(body, deadline=turn.deadline)) as chunks:
+                async for piece in chunks:
+                    said += _spoken(piece.data)
+                    if piece.reply is not None:
+                        whole = True
+                        self._answered(turn, span, piece.reply)
+                    yield piece
+        finally:
+            # Who hangs up, or whose answer breaks off, has used the model all the same.
+            if said and not whole:
+                self._broken_off(turn, body, said)
+
+    def _broken_off(self, turn: Turn, body: Mapping[str, Any], said: int) -> None:
+        """Count an answer without its end by estimate. A limit that breaks here ends the turn; nobody reads on."""
+        asked = len(json.dumps(body, ensure_ascii=False))
+        with contextlib.suppress(BedplateError):
+            self._counted(turn, turn.meter.answered, _estimate(asked), _estimate(said), None)
 
     def _answered(self, turn: Turn, span: ModelSpan, reply: ChatReply) -> None:
         choice = (reply.body.get("choices") or [{}])[0]
@@ -82,3 +101,13 @@ class ModelFace:
         except BedplateError as error:
             self._turns.fail(turn, error)
             raise
+
+
+def _spoken(data: Mapping[str, Any]) -> int:
+    """Characters of what a piece adds to the answer, tool calls included."""
+    deltas = (choice.get("delta") for choice in data.get("choices") or ())
+    return sum(len(json.dumps(delta, ensure_ascii=False)) for delta in deltas if delta)
+
+
+def _estimate(characters: int) -> int:
+    return -(-characters // CHARACTERS)

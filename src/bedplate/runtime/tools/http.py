@@ -128,7 +128,7 @@ class HttpToolset:
         headers, query = self._credentials(api)
         headers |= _headers(self.name, api, arguments)
         content = _content(api, arguments, headers)
-        target = _with_query(url, [*_query(api, arguments), *query])
+        target = _with_query(url, [*_asked(self.name, api, arguments, query), *query])
         for _ in range(MAX_REDIRECTS):
             status, answer, body = await self._send(api.method, target, headers, content)
             location = answer.get("location", "")
@@ -214,6 +214,18 @@ def _redirect_refused(method: str, first: str, target: str, context: CallContext
     if method not in ("get", "head"):
         return f"a {method.upper()} is not repeated elsewhere"
     return "" if context.decide(Question(method, url)).allowed else f"no scope grants {method} on {url}"
+
+
+def _asked(
+    tool: str, api: ApiOperation, arguments: Arguments, credential: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """The query of the arguments. Raises BedplateError BP453 where it names what carries the credential."""
+    taken = {name.lower() for name, _ in credential}
+    pairs = _query(api, arguments)
+    for name, _ in pairs:
+        if name.lower() in taken:
+            raise bad_argument(tool, api.operation.name, f"`{name}` carries the credential, which only Bedplate sets")
+    return pairs
 
 
 def _query(api: ApiOperation, arguments: Arguments) -> list[tuple[str, str]]:

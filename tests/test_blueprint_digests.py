@@ -47,7 +47,8 @@ CHANGES: dict[str, tuple[dict[str, Any], bool]] = {
 def test_what_moves_the_digests(tmp_path: Path, sections: dict[str, Any], behaviour: bool) -> None:
     """Every change of the manifest moves the build digest; only what shapes answers moves the behaviour digest."""
     shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
-    before, after = digests(tmp_path, searching()), digests(tmp_path, {**searching(), **sections})
+    base = {**searching(), "model": "openai:gpt-5-mini"}
+    before, after = digests(tmp_path, base), digests(tmp_path, {**base, **sections})
     assert before.build != after.build
     assert (before.behaviour != after.behaviour) == behaviour
 

@@ -266,6 +266,49 @@ def test_links_within_the_project_are_read(tmp_path: Path) -> None:
     assert caught.value.problems[0].code == "BP105"
 
 
+@pytest.mark.parametrize(
+    ("link", "leads_to", "said"),
+    [
+        ("docs/out.md", "../prompts/system.md", "`docs/out.md` is a link out of `docs`"),
+        ("docs/deep/out.md", "../out.html/../../prompts/system.md", "`docs/deep/out.md` is a link out of `docs`"),
+        ("docs/env.md", "../.env", "`docs/env.md` is a link out of `docs`"),
+        ("docs/env.md", ".env", "`docs/env.md` leads to `.env`"),
+        ("docs/env.md", ".env.local", "`docs/env.md` leads to `.env.local`"),
+        ("docs/none.md", "gone.md", "`docs/none.md` is a link to no regular file"),
+        ("docs/pipe.md", "pipe", "`docs/pipe.md` is a link to no regular file"),
+    ],
+)
+def test_links_out_of_a_data_source_are_refused(tmp_path: Path, link: str, leads_to: str, said: str) -> None:
+    """A link that leads out of its data source, to `.env`, or to no file is refused; `exclude` leaves it out."""
+    write_files(tmp_path, dict.fromkeys(("docs/a.md", "docs/deep/b.md", "prompts/system.md", ".env"), "x"))
+    write_files(tmp_path, {"docs/.env": "x", "docs/.env.local": "x", "docs/out.html/c.md": "x"})
+    os.mkfifo(tmp_path / "docs/pipe")
+    (tmp_path / link).symlink_to(leads_to)
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, searching())
+    assert caught.value.problems[0].summary.startswith(said)
+    left = blueprint_of(tmp_path, searching(exclude=[link.removeprefix("docs/")])).data[0].files
+    assert {file.path for file in left} == {"docs/a.md", "docs/deep/b.md", "docs/out.html/c.md"}
+
+
+@pytest.mark.parametrize("path", [".env", "settings", ".bedplate/local/secrets", "docs/settings.md"])
+def test_what_holds_secrets_is_no_data(tmp_path: Path, path: str) -> None:
+    """Neither `.env` nor a stage's folder is a data source, by its own name or a link's; nor do they count below one."""
+    write_files(tmp_path, {".env": "A=secret", "docs/a.md": "x", "b.md": "x", ".bedplate/local/secrets/k.md": "secret"})
+    assert [
+        file.path for file in blueprint_of(tmp_path, searching(path=".", include=["*.md", "*env*"])).data[0].files
+    ] == [
+        "b.md",
+        "docs/a.md",
+    ]
+    (tmp_path / "settings").symlink_to(".bedplate")
+    (tmp_path / "docs/settings.md").symlink_to("../.env")
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, searching(path=path))
+    assert [problem.code for problem in caught.value.problems] == ["BP105"]
+    assert "which holds secrets" in caught.value.problems[0].summary
+
+
 def test_files_that_cannot_be_named_or_followed_are_refused(tmp_path: Path) -> None:
     """A link to itself and a name that is not UTF-8 are told as troubles of a file, with a name that can be printed."""
     for case in ("loop", "name"):

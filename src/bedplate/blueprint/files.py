@@ -1,7 +1,7 @@
 """The project's files: which ones the manifest names, and what is in them.
 
 Goes in: the project's folder and paths as the manifest writes them. Comes out: `FileRef`s, or `FileTrouble`. It never
-reads outside the project and never follows a link out of it. Each file is read once.
+reads outside the project, nor `.env` and the folders of stages, whatever name a link gives them. Each file is read once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bedplate.blueprint.model import FileRef
 DOCUMENTS = ("*.md", "*.markdown", "*.rst", "*.html", "*.htm", "*.txt")
 """What counts as a document where `include` is not written."""
 _SKIPPED = {"__pycache__", "node_modules"}
+_SECRETS, _STAGES = ".env", ".bedplate"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class ProjectFiles:
             raise FileTrouble(
                 "BP105", f"`{path}` is a link out of the project", "copy what it points to into the project"
             )
+        self._refuse_private(joined, path)
         if not os.path.lexists(joined):
             raise FileTrouble("BP104", f"there is no `{path}`", _near(Path(joined), path))
         return Path(joined)
@@ -82,20 +84,39 @@ class ProjectFiles:
         full = self.locate(path)
         if not full.is_dir():
             return full.parent, [self.one(path)]
-        chosen = [
+        chosen = sorted(
             (relative, entry)
             for relative, entry in self._walk(full)
             if any(matches(p, relative) for p in wanted) and not any(matches(p, relative) for p in exclude)
-        ]
-        return full, [self._ref(Path(entry)) for _, entry in sorted(chosen)]
+        )
+        return full, [self._within(entry, full) for _, entry in chosen]
 
     def code(self) -> list[FileRef]:
         """Every Python file of the project, sorted by path; virtual environments and hidden folders are left out."""
         found = sorted((relative, entry) for relative, entry in self._walk(self.project) if relative.endswith(".py"))
-        return [self._ref(Path(entry)) for _, entry in found]
+        return [self._within(entry, self.project) for _, entry in found]
+
+    def _within(self, entry: str, root: Path) -> FileRef:
+        """A file found below `root`. Raises FileTrouble where it is a link that leads out of `root`, or to no file."""
+        if os.path.islink(entry):  # noqa: PTH114 (one call a file, hot)
+            shown = self._shown(entry)
+            if not _inside(os.path.realpath(entry), os.path.realpath(root)):
+                left = "the project" if root == self.project else f"`{self._shown(os.fspath(root))}`"
+                raise FileTrouble("BP105", f"`{shown}` is a link out of {left}", "remove it or copy what it points to")
+            self._refuse_private(entry, shown)
+            if not Path(entry).is_file():
+                raise FileTrouble("BP119", f"`{shown}` is a link to no regular file", "remove it")
+        return self._ref(Path(entry))
+
+    def _refuse_private(self, full: str, shown: str) -> None:
+        """Raises FileTrouble where a path leads to secrets: no build holds them, and no agent may read them."""
+        for part in Path(os.path.relpath(os.path.realpath(full), self._real)).parts:
+            if part in (_SECRETS, _STAGES) or part.startswith(f"{_SECRETS}."):
+                fix = "take it away; secrets are named in the manifest as `{secret: name}`"
+                raise FileTrouble("BP105", f"`{shown}` leads to `{part}`, which holds secrets", fix)
 
     def _walk(self, root: Path) -> Iterator[tuple[str, str]]:
-        """Regular files below `root` with their relative path; hidden names are left out, links must stay inside."""
+        """Regular files and links below `root` with their relative path; hidden names are left out."""
         pending = [("", os.fspath(root))]
         while pending:
             prefix, folder = pending.pop()
@@ -103,7 +124,7 @@ class ProjectFiles:
                 if entry.is_dir(follow_symlinks=False):
                     if not os.path.exists(f"{entry.path}/pyvenv.cfg"):  # noqa: PTH110 (one call a folder, hot)
                         pending.append((f"{prefix}{entry.name}/", entry.path))
-                elif entry.is_file():
+                elif entry.is_symlink() or entry.is_file():
                     yield f"{prefix}{entry.name}", entry.path
 
     def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
@@ -120,17 +141,15 @@ class ProjectFiles:
             if not _is_text(entry.name):
                 raise FileTrouble("BP119", f"the name `{self._shown(entry.path)}` is not UTF-8", "rename the file")
             if entry.is_symlink():
-                self._check_link(entry)
+                self._refuse_folder(entry)
             yield entry
 
     def _shown(self, path: str) -> str:
         """The path within the project; bytes that are not UTF-8 as escapes."""
         return os.path.relpath(path, self.project).encode("utf-8", "backslashreplace").decode()
 
-    def _check_link(self, entry: os.DirEntry[str]) -> None:
+    def _refuse_folder(self, entry: os.DirEntry[str]) -> None:
         shown = self._shown(entry.path)
-        if not _inside(os.path.realpath(entry.path), self._real):
-            raise FileTrouble("BP105", f"`{shown}` is a link out of the project", "remove it or copy what it points to")
         try:
             folder = entry.is_dir()
         except OSError as error:

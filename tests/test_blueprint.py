@@ -293,7 +293,7 @@ def test_links_out_of_a_data_source_are_refused(tmp_path: Path, link: str, leads
 
 @pytest.mark.parametrize("path", [".env", "settings", ".bedplate/local/secrets", "docs/settings.md"])
 def test_what_holds_secrets_is_no_data(tmp_path: Path, path: str) -> None:
-    """Neither `.env` nor a stage's folder is a data source, by its own name or a link's; nor do they count below one."""
+    """Neither `.env` nor a stage's folder is a data source, by its name or a link's; nor do they count below one."""
     write_files(tmp_path, {".env": "A=secret", "docs/a.md": "x", "b.md": "x", ".bedplate/local/secrets/k.md": "secret"})
     assert [
         file.path for file in blueprint_of(tmp_path, searching(path=".", include=["*.md", "*env*"])).data[0].files

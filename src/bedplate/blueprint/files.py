@@ -1,7 +1,7 @@
 """The project's files: which ones the manifest names, and what is in them.
 
 Goes in: the project's folder and paths as the manifest writes them. Comes out: `FileRef`s, or `FileTrouble`. It never
-reads outside the project, nor `.env` and the folders of stages, whatever name a link gives them. Each file is read once.
+reads outside the project, nor `.env` and the folders of stages, whatever name a link gives them. Each is read once.
 """
 
 from __future__ import annotations

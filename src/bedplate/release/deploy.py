@@ -155,7 +155,7 @@ def _config(target: Target, sandbox: str) -> dict[str, str]:
 
 def _ensure_folder(target: Target) -> None:
     """The stage's folder, private to its owner, and kept out of version control."""
-    target.paths.folder.parent.mkdir(exist_ok=True)
+    target.paths.folder.parent.mkdir(mode=0o700, exist_ok=True)
     ignore = target.paths.folder.parent / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n")

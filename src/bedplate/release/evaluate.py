@@ -167,8 +167,10 @@ def _keep(stage: RunningStage, report: SuiteReport) -> Path:
     from bedplate.evals.report import dumps
 
     folder = stage.target.paths.evals / report.results.suite
-    folder.mkdir(parents=True, exist_ok=True)
+    for each in (folder.parent, folder):
+        each.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{datetime.fromtimestamp(report.results.started, UTC):%Y%m%dT%H%M%S.%fZ}.json"
+    path.touch(mode=0o600)
     path.write_text(dumps(report), "utf-8")
     return path
 

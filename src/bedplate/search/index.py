@@ -53,8 +53,9 @@ def build_index(root: Path, files: Sequence[HasPath], path: Path) -> IndexStats:
     chosen = [file.path for file in files if is_document(file.path)]
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside.unlink(missing_ok=True)
+        beside.touch(mode=0o600)  # it holds the documents' text
         unread, documents, count = _write(root, chosen, beside)
         _sync(beside)
         beside.replace(path)

@@ -94,9 +94,10 @@ class SupervisorClient:
             left.unlink(missing_ok=True)
 
     def _spawn(self) -> None:
-        self.paths.logs.mkdir(parents=True, exist_ok=True)
+        self.paths.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         command = [sys.executable, "-I", "-S", str(program.__file__), str(self.paths.folder), "--detach"]
         environment = {name: os.environ[name] for name in program.KEPT_VARIABLES if name in os.environ}
+        self.paths.log("supervisor").touch(mode=0o600)
         with self.paths.log("supervisor").open("ab") as log:
             subprocess.run(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False, cwd="/"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -164,12 +165,18 @@ def test_a_port_in_use(tmp_path: Path) -> None:
 
 
 def test_destroy_after_a_failed_up(tmp_path: Path) -> None:
-    """What a failed `up` made is taken away whole."""
+    """A failed `up` says what runs and what to do next; all that it made is in the state and is taken away whole."""
     found = Stage(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         found.write(_answering(tmp_path) + f"expose: {{port: {taken.getsockname()[1]}}}\n")
-        assert code_of(bedplate(tmp_path, "up", "--json")) == "BP301"
-        assert pids_of(tmp_path)
+        bedplate(tmp_path, "up")
+        failed = bedplate(tmp_path, "up")  # which makes nothing: it says it all the same
+        running = sorted(process["name"] for process in found.status()["processes"])
+        assert running
+        assert f"only in part; running: {', '.join(running)}" in failed.err
+        assert "bedplate destroy --stage prototype" in failed.err
+        deployed = json.loads((found.home / "state.json").read_text())["deployment"]["resources"]
+        assert set(running) <= {each["urn"].rpartition("::")[2].replace("traces", "sink") for each in deployed}
         found.destroy()
 
 

@@ -90,7 +90,7 @@ def fail(error: BedplateError, *, as_json: bool) -> int:
     else:
         for problem in error.problems:
             say(problem_text(problem))
-        codes = [p.code for p in error.problems]
+        codes = [p.code for p in error.problems if p.severity is Severity.ERROR]
         if len(codes) > 1:
             say(f"\n{len(codes)} problems.")
         say(f"More: `bedplate explain {codes[0]}`")

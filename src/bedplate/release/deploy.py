@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.blueprint.model import to_json
-from bedplate.engine.api import Engine, EventSink, Outcome, Program
-from bedplate.problems import BedplateError, Problem
+from bedplate.engine.api import Engine, Event, EventSink, Outcome, Program
+from bedplate.problems import BedplateError, Problem, Severity
 from bedplate.release.folders import deployed_stages
-from bedplate.release.plan import Plan, plan_of
+from bedplate.release.plan import KINDS, SYMBOLS, Plan, plan_of
 from bedplate.release.target import Target
 from bedplate.release.tools import tool_states
 
@@ -78,14 +78,54 @@ def make_plan(target: Target, *, allow_unsandboxed: bool = False, on_event: Even
 
 
 def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Release:
-    """Make the stage what the manifest says. Raises BedplateError; what was done until then is in the state."""
+    """Make the stage what the manifest says.
+
+    Raises BedplateError; what was done until then is in the state, and BP714 says what of it runs.
+    """
     _require_usable(target)
     sandbox, program = _prepared(allow_unsandboxed)
     _ensure_folder(target)
     engine = engine_for(target)
     deployed = _deployed(engine, target)
-    outcome = engine.up(target.stack, program, _config(target, sandbox), on_event=on_event)
+    made = _Made(on_event)
+    try:
+        outcome = engine.up(target.stack, program, _config(target, sandbox), on_event=made)
+    except BedplateError as error:
+        left = _left(target, bool(deployed), made.anything)
+        raise BedplateError(*error.problems, *left, exit_code=error.exit_code) from error
     return Release(_plan(target, outcome, sandbox, deployed), outcome.outputs, _troubles(engine, target))
+
+
+@dataclass
+class _Made:
+    """Passes events on, and remembers whether anything was changed."""
+
+    on_event: EventSink | None
+    anything: bool = False
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "done" and event.step and event.step.type in KINDS and event.step.op in SYMBOLS:
+            self.anything = True
+        if self.on_event:
+            self.on_event(event)
+
+
+def _left(target: Target, deployed: bool, made: bool) -> tuple[Problem, ...]:
+    """What a run that failed leaves of a stage that was deployed before or not, and what to do next."""
+    from bedplate.release.status import processes_of
+
+    stage = target.blueprint.stage
+    running = ", ".join(sorted(p["name"] for p in processes_of(target.paths) if p["state"] == "running"))
+    if not made and (deployed or not running):
+        return ()
+    problem = Problem(
+        "BP714",
+        f"stage {stage} is {'changed' if deployed else 'up'} only in part; running: {running or 'nothing'}",
+        fix=f"mend the error and run `bedplate up --stage {stage}` again, "
+        f"or take away what is there: `bedplate destroy --stage {stage}`",
+        severity=Severity.WARNING,
+    )
+    return (problem,)
 
 
 def _troubles(engine: Engine, target: Target) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def plan_of(
         build=blueprint.digests.build,
         behaviour=blueprint.digests.behaviour,
         deployed_build=str((deployed or {}).get("buildDigest", "")),
-        first=deployed is None,
+        first=not deployed,
         changes=tuple(changes_of(steps, blueprint, file)),
         unchanged=sum(s.op == "same" for s in steps),
         access=access_delta(deployed_scopes(steps), blueprint.scopes),

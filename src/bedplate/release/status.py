@@ -47,7 +47,7 @@ def stage_status(manifest: Path, stage: str | None) -> StageStatus:
     name, build, troubles = _wanted(manifest, stage)
     paths = StagePaths.of(manifest.resolve().parent, name)
     outputs = stage_outputs(paths, name)
-    processes = _processes(paths)
+    processes = processes_of(paths)
     sandbox = str(outputs.get("sandbox", ""))
     deployed_build = str(outputs.get("buildDigest", ""))
     if outputs and build and build != deployed_build:
@@ -95,7 +95,8 @@ def _wanted(manifest: Path, stage: str | None) -> tuple[str, str, list[str]]:
     return target.blueprint.stage, target.blueprint.digests.build, troubles
 
 
-def _processes(paths: StagePaths) -> tuple[Mapping[str, Any], ...]:
+def processes_of(paths: StagePaths) -> tuple[Mapping[str, Any], ...]:
+    """What the stage's supervisor says of its processes; empty where none runs."""
     from bedplate.runtime.supervisor.client import SupervisorClient
 
     running = SupervisorClient(paths).status()

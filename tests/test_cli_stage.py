@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from cli_support import bedplate, ok
 from stage_support import Stage
+from stage_support import stage as another
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +37,14 @@ def test_a_stage_is_private(stage: Stage) -> None:
     assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
     parts = {path.relative_to(stage.home).parts[0] for path in found[1:]}
     assert {"memory.db", "index", "traces", "logs", "secrets", "run", "owners", "evals", "state.json"} <= parts
+
+
+def test_status_says_how_users_are_kept_apart(stage: Stage, tmp_path: Path) -> None:
+    """Where an agent remembers its users, `status` says that they share one process; else it says nothing of it."""
+    said = "one agent process serves all users; each turn is bound to its caller by a capability"
+    assert stage.status()["isolation"] == said
+    assert f"isolation: {said}\n" in ok(stage.folder, "status").out
+    with another(tmp_path) as forgetful:
+        assert forgetful.status()["healthy"]
+        assert forgetful.status()["isolation"] == ""
+        assert "isolation" not in ok(tmp_path, "status").out

@@ -48,6 +48,8 @@ def _status_screen(found: Any) -> str:
         parts += ["", *(f"  ! {trouble}" for trouble in found.troubles)]
     if found.enforced:
         parts += ["", "  enforced on the agent's process", table(list(found.enforced.items()), indent=4)]
+    if found.isolation:
+        parts += ["", f"  isolation: {found.isolation}"]
     return "\n".join(parts)
 
 

@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.blueprint.paths import StagePaths
+from bedplate.engine.api import Engine, StackRef
 from bedplate.problems import BedplateError
 from bedplate.release.folders import deployed_stages
 from bedplate.release.target import PROJECT, open_target
 from bedplate.release.tools import tool_states
+
+SHARED = "one agent process serves all users; each turn is bound to its caller by a capability"
+"""How users are kept apart on the local target (docs/sandbox.md)."""
 
 
 @dataclass(frozen=True)
 class StageStatus:
     """A stage now.
 
-    `counts` says what it remembers, `enforced` what the sandbox holds the agent's process to, `tools` the state of
-    each tool, `troubles` what a person should know (the manifest differs, a tool does not work, another stage is up
-    that no manifest names).
+    `counts` says what it remembers, `isolation` how users are kept apart where it remembers them (else empty),
+    `enforced` what the sandbox holds the agent's process to, `tools` the state of each tool, `troubles` what a person
+    should know (the manifest differs, a tool does not work, another stage is up that no manifest names).
     """
 
     label: str
@@ -34,6 +38,7 @@ class StageStatus:
     processes: tuple[Mapping[str, Any], ...]
     tools: Mapping[str, Mapping[str, Any]]
     counts: Mapping[str, int]
+    isolation: str
     enforced: Mapping[str, str]
     troubles: tuple[str, ...]
 
@@ -66,6 +71,7 @@ def stage_status(manifest: Path, stage: str | None) -> StageStatus:
         processes=processes,
         tools=tools,
         counts=_counts(paths),
+        isolation=SHARED if _remembers_users(paths, name) else "",
         enforced=_enforced(sandbox),
         troubles=tuple(troubles),
     )
@@ -73,10 +79,19 @@ def stage_status(manifest: Path, stage: str | None) -> StageStatus:
 
 def stage_outputs(paths: StagePaths, stage: str) -> Mapping[str, Any]:
     """The stack's outputs of the last `up`; empty where there was none."""
-    from bedplate.engine.api import StackRef
+    return _engine().outputs(StackRef(PROJECT, stage, paths.folder)) or {}
+
+
+def _remembers_users(paths: StagePaths, stage: str) -> bool:
+    """Whether the deployed stage keeps sessions or facts, which it does for each user."""
+    resources = _engine().resources(StackRef(PROJECT, stage, paths.folder))
+    return any((resource.old_inputs or {}).get("retention") for resource in resources)
+
+
+def _engine() -> Engine:
     from bedplate.engine.embedded import EmbeddedEngine
 
-    return EmbeddedEngine({}).outputs(StackRef(PROJECT, stage, paths.folder)) or {}
+    return EmbeddedEngine({})
 
 
 def _wanted(manifest: Path, stage: str | None) -> tuple[str, str, list[str]]:

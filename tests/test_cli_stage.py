@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli_support import bedplate, ok
-from stage_support import Stage
+from stage_support import MANIFEST, Stage
 from stage_support import stage as another
 
 
@@ -44,7 +44,7 @@ def test_status_says_how_users_are_kept_apart(stage: Stage, tmp_path: Path) -> N
     said = "one agent process serves all users; each turn is bound to its caller by a capability"
     assert stage.status()["isolation"] == said
     assert f"isolation: {said}\n" in ok(stage.folder, "status").out
-    with another(tmp_path) as forgetful:
+    with another(tmp_path, MANIFEST + "model: bedplate:extractive\n") as forgetful:
         assert forgetful.status()["healthy"]
         assert forgetful.status()["isolation"] == ""
         assert "isolation" not in ok(tmp_path, "status").out

@@ -100,7 +100,8 @@ def _suite(stage: StageManifest, index: int) -> m.EvalSuite:
         )
         for number, gate in enumerate(suite.gates)
     )
-    return m.EvalSuite(suite.name, suite.dataset, suite.repeats, gates, line(stage.source.where(("evals", index))))
+    where = line(stage.source.where(("evals", index)))
+    return m.EvalSuite(suite.name, suite.dataset, suite.repeats, gates, where, tuple(suite.run_on))
 
 
 def _tracing(tracing: models.Tracing) -> m.Tracing:

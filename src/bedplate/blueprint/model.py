@@ -190,6 +190,8 @@ class EvalSuite:
     repeats: int
     gates: tuple[Gate, ...]
     where: str = ""
+    run_on: tuple[str, ...] = ("pullRequest", "promote")
+    """When it must run: `pullRequest`, `promote`."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,8 @@ class Blueprint:
     """Line in `agent.yaml` of each dotted path that is written there (`limits.tokens`, `tools.docs`)."""
     promoted_from: str | None = None
     """The stage from which a build is promoted to this one; None for a first stage."""
+    approvals: int = 0
+    """How many approvals each wider finding needs before it reaches this stage."""
 
 
 def secrets_of(blueprint: Blueprint) -> dict[str, SecretRef]:

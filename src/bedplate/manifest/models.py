@@ -166,6 +166,10 @@ class Eval(Section):
     name: Name = Field(description="Name of the suite.")
     dataset: Line = Field(description="File with the cases (YAML or JSONL), relative to agent.yaml.")
     repeats: int = Field(default=1, ge=1, le=50, description="How often each case runs, 1 to 50.")
+    run_on: list[Literal["pullRequest", "promote"]] = Field(
+        default=["pullRequest", "promote"],
+        description="When it must run: `pullRequest` in the pipeline of a change, `promote` before a promotion.",
+    )
     gates: list[Gate] = Field(default=[], description="Bounds that the results must keep.")
 
 
@@ -216,12 +220,22 @@ class Sandbox(Section):
     pids: int = Field(default=64, ge=8, le=4096, description="Processes and threads that may exist in it.")
 
 
+class Approvals(Section):
+    """How many people must approve access that widens before it reaches a stage."""
+
+    minimum: int = Field(ge=0, le=9, description="Approvals that each wider finding needs, 0 to 9; 0 asks for none.")
+
+
 class Stage(Section):
     """A place where the agent runs, and what differs there. An overlay may only narrow what the agent may do."""
 
     target: Literal["local"] = Field(description="`local`: processes on this machine.")
     from_: Slug | None = Field(
         default=None, alias="from", description="Stage from which a build is promoted to this one."
+    )
+    approvals: Approvals | None = Field(
+        default=None,
+        description="Who must agree to wider access. Without it: one approval in a stage that has `from`, else none.",
     )
     # The overlay itself is merged into the base and checked there, as a whole.
     model: Any = Field(default=None, description="What differs in `model`.")
@@ -237,7 +251,7 @@ class Stage(Section):
     sandbox: Any = Field(default=None, description="What differs in `sandbox`.")
 
 
-OVERLAID = tuple(name for name in Stage.model_fields if name not in {"target", "from_"})
+OVERLAID = tuple(name for name in Stage.model_fields if name not in {"target", "from_", "approvals"})
 """Sections that a stage may overlay."""
 FIXED = ("apiVersion", "kind", "metadata", "intent", "stages")
 """Sections that are the same in every stage."""

@@ -27,6 +27,7 @@ from bedplate.blueprint.model import (
     SessionMemory,
     Tracing,
 )
+from bedplate.problems import BedplateError
 from bedplate.runtime.gateway.gateway import Gateway, Parts
 from bedplate.runtime.gateway.serving import Server
 from bedplate.runtime.models.api import ChatReply, Chunk
@@ -126,17 +127,27 @@ class Desk:
 
 
 class Model:
-    """A router that says `words`; each call uses 10 tokens in and 5 out and costs a cent."""
+    """A router that says `words`; each call uses 10 tokens in and 5 out and costs a cent.
+
+    `hold` keeps it silent before its word number `hold_at` until it is set; `broken` is raised instead of the end.
+    """
 
     def __init__(self, words: str = "hello there") -> None:
         self.words = words
         self.asked: list[Mapping[str, Any]] = []
+        self.hold: asyncio.Event | None = None
+        self.hold_at = 0
+        self.broken: BedplateError | None = None
 
     async def stream(self, body: Mapping[str, Any], *, deadline: float) -> AsyncGenerator[Chunk]:
         self.asked.append(body)
         assert deadline > time.time()
-        for word in self.words.split(" "):
+        for number, word in enumerate(self.words.split(" ")):
+            if self.hold is not None and number == self.hold_at:
+                await self.hold.wait()
             yield Chunk(_piece({"content": word + " "}))
+        if self.broken is not None:
+            raise self.broken
         message = {"role": "assistant", "content": self.words}
         done = {
             "id": "c1",
@@ -151,6 +162,11 @@ class Model:
 
     async def aclose(self) -> None:
         return
+
+
+def price(model: str, read: int, wrote: int) -> float | None:
+    """A thousandth of a dollar a token in, two thousandths a token out."""
+    return 0.001 * read + 0.002 * wrote
 
 
 def _piece(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
@@ -273,7 +289,7 @@ async def running(
     tracer = tracer or GatewayTracer(resource, "http://127.0.0.1:9", "t", sample_ratio=0.0)
     desk, model = desk or Desk(), Model()
     gateway = Gateway(plan, Parts(store, tracer, {"desk": desk}, tools_file=folder / "tools.json"), KEY)
-    inner = gateway.with_router(model)
+    inner = gateway.with_router(model, price)
     await gateway.start()
     sockets = listener(), listener()
     servers = Server(gateway.outer.app, sockets[0]), Server(inner.for_agent(1), sockets[1])

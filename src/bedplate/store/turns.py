@@ -40,6 +40,11 @@ class Turns:
         """The agent has taken the turn: queued becomes running."""
         self._changed(self.db.run("UPDATE turns SET status = 'running' WHERE id = ?", (turn_id,)).rowcount)
 
+    def note_usage(self, turn_id: str, usage: Mapping[str, Any]) -> None:
+        """Record what a running turn has used so far; nothing where it has ended, whose usage stands."""
+        sql = "UPDATE turns SET usage = ? WHERE id = ? AND status = 'running'"
+        self.db.run(sql, (json.dumps(dict(usage)), turn_id))
+
     def finish_turn(
         self, turn_id: str, status: TurnStatus, output: str | None, usage: Mapping[str, Any], error: str | None
     ) -> None:

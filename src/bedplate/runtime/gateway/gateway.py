@@ -16,7 +16,7 @@ from bedplate.runtime.gateway.dispatch import Dispatch
 from bedplate.runtime.gateway.inner import Inner
 from bedplate.runtime.gateway.memory_tool import NAME as MEMORY
 from bedplate.runtime.gateway.memory_tool import MemoryToolset
-from bedplate.runtime.gateway.modelface import ModelFace, Router
+from bedplate.runtime.gateway.modelface import ModelFace, Price, Router, prices
 from bedplate.runtime.gateway.outer import Outer
 from bedplate.runtime.gateway.remembering import Remembering
 from bedplate.runtime.gateway.toolstates import ToolStates
@@ -65,10 +65,10 @@ class Gateway:
         self._expiry: asyncio.Task[None] | None = None
         self._states = ToolStates(parts.tools_file, self.dispatch.states) if parts.tools_file else None
 
-    def with_router(self, router: Router) -> Inner:
-        """The inner face, with the models behind it."""
+    def with_router(self, router: Router, price: Price) -> Inner:
+        """The inner face, with the models behind it and their prices."""
         self._router = router
-        models = ModelFace(self._model, router, self._parts.tracer, self.turns)
+        models = ModelFace(self._model, router, price, self._parts.tracer, self.turns)
         return Inner(self.turns, self.dispatch, models, self._parts.tracer)
 
     async def start(self) -> None:
@@ -173,4 +173,4 @@ def build(config: GatewayConfig) -> tuple[Gateway, Inner]:
         search_tools=gateway.dispatch.search_tools,
         local_url=config.local_model,
     )
-    return gateway, gateway.with_router(router)
+    return gateway, gateway.with_router(router, prices(config.blueprint.model))

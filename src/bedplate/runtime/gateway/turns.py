@@ -231,6 +231,10 @@ class Turns:
         for turn in [t for t in self._live.values() if t.capability and t.instance == instance]:
             self.broke_off(turn, turn.capability)
 
+    def note(self, turn: Turn) -> None:
+        """Store what the turn has used so far, so that a gateway after this one goes on from there."""
+        self._store.note_usage(turn.id, turn.meter.usage())
+
     def broke_off(self, turn: Turn, capability: str) -> None:
         """The agent died in the attempt that held `capability`; nothing where that attempt is over already."""
         if not capability or turn.capability != capability:

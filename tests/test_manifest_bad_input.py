@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bedplate.blueprint.resolve import resolve_all
-from bedplate.manifest import load
+from bedplate.manifest import examine
 from bedplate.problems import BedplateError, Problem, catalogue
 
 CASES = Path(__file__).parent / "cases" / "manifest"
@@ -33,7 +33,7 @@ def expected(text: str) -> list[tuple[str, int, str]]:
 
 def problems_of(manifest: Path) -> tuple[Problem, ...]:
     try:
-        resolve_all(load(manifest))
+        resolve_all(examine(manifest))
     except BedplateError as error:
         return error.problems
     return ()

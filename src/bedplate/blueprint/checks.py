@@ -1,7 +1,8 @@
 """What a manifest means, checked for one stage: references, essentials, names, code. Each check returns problems.
 
-Goes in: a stage's manifest and the project's files. Comes out: problems, empty where all is well. Code of the project
-is parsed, never imported.
+Goes in: a stage's manifest and the project's files. Comes out: problems, empty where all is well. Where the manifest
+lacks a part that was at fault (`Source.lost`), nothing is said that follows from the lack. Code of the project is
+parsed, never imported.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from collections.abc import Callable, Iterable, Iterator
 
 from bedplate.blueprint.files import FileTrouble, ProjectFiles
 from bedplate.blueprint.model import DataSource
-from bedplate.manifest.load import StageManifest
-from bedplate.manifest.tools import FileName, HttpTool, PythonTool, SearchTool
+from bedplate.blueprint.references import RESERVED_TOOLS
+from bedplate.manifest.load import LoadedManifest, StageManifest
+from bedplate.manifest.overlay import ANY
+from bedplate.manifest.tools import FileName, HttpTool, PythonTool
 from bedplate.manifest.words import did_you_mean
 from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem, Where
 
 _FILE_LIKE = re.compile(r"[\w./-]+\.(md|txt|rst|markdown)")
-RESERVED_TOOLS = frozenset({"memory"})
 
 
 def names(stage: StageManifest) -> Iterator[Problem]:
@@ -38,41 +40,6 @@ def names(stage: StageManifest) -> Iterator[Problem]:
                 summary = f"the tool name `{item.name}` is Bedplate's own"
                 yield Problem("BP116", summary, where, fix="choose another name; memory has its own section")
             first.setdefault(item.name, index)
-
-
-def references(stage: StageManifest) -> Iterator[Problem]:
-    """Every `use` names a data source, every data source is used, every `never` speaks of a tool that exists."""
-    manifest, known, used = stage.manifest, [d.name for d in stage.manifest.data], set()
-    for path, use in _uses(stage):
-        used.add(use)
-        if use not in known:
-            fix = did_you_mean(use, known, "declare it under `data`")
-            yield Problem("BP103", f"there is no data source `{use}`", stage.source.where(path), fix=fix)
-    for index, source in enumerate(manifest.data):
-        if source.name not in used:
-            fix = f"add a tool with `use: {source.name}`, or remove the source"
-            yield Problem(
-                "BP102", f"no tool uses the data source `{source.name}`", stage.source.where(("data", index)), fix=fix
-            )
-    tools = [*(tool.name for tool in manifest.tools), *RESERVED_TOOLS]
-    for index, never in enumerate(manifest.never):
-        tool, dot, _ = never.call.partition(".")
-        if dot and "*" not in tool and tool not in tools:
-            where = stage.source.where(("never", index, "call"))
-            fix = did_you_mean(tool, tools)
-            yield Problem("BP103", f"`never` forbids operations of `{tool}`, which is no tool", where, fix=fix)
-
-
-def _uses(stage: StageManifest) -> Iterator[tuple[Path, str]]:
-    for index, tool in enumerate(stage.manifest.tools):
-        match tool:
-            case SearchTool():
-                yield ("tools", index, "use"), tool.use
-            case PythonTool():
-                for number, data in enumerate(tool.data):
-                    yield ("tools", index, "data", number, "use"), data.use
-            case _:
-                pass
 
 
 def lists(stage: StageManifest) -> Iterator[Problem]:
@@ -114,19 +81,20 @@ def model(stage: StageManifest) -> Iterator[Problem]:
 
 def essentials(stage: StageManifest) -> Iterator[Problem]:
     """A product has memory, scopes, eval gates and traces."""
-    manifest = stage.manifest
-    if manifest.intent != "product":
+    manifest, lacks = stage.manifest, stage.source.lacks
+    if manifest.intent != "product" or lacks("intent"):
         return
     where = stage.source.where(("intent",))
     memory = manifest.memory
-    if not (memory and (memory.sessions or memory.long_term)):
+    remembers = memory and (memory.sessions or memory.long_term)
+    if not (remembers or lacks("memory", "sessions") or lacks("memory", "longTerm")):
         yield _essential("memory", "add e.g. memory: {sessions: {retention: 30d}}", where)
-    if not manifest.tools:
+    if not (manifest.tools or lacks("tools", ANY)):
         yield _essential("scopes", "add a tool with the scopes of what it may do", where)
-    if not any(suite.gates for suite in manifest.evals):
+    if not (any(suite.gates for suite in manifest.evals) or lacks("evals", ANY, "gates", ANY)):
         fix = "add e.g. evals: [{name: faq, dataset: evals/faq.yaml, gates: [{metric: contains, min: 0.9}]}]"
         yield _essential("eval gates", fix, where)
-    if manifest.tracing is None:
+    if manifest.tracing is None and not lacks("tracing"):
         yield _essential("tracing", "add e.g. tracing: {content: redacted, retention: 30d}", where)
 
 
@@ -135,20 +103,19 @@ def _essential(what: str, fix: str, where: Where) -> Problem:
     return Problem("BP101", summary, where, fix=f"{fix}; or write `intent: script`")
 
 
-def promotion(stage: StageManifest, stages: Iterable[StageManifest]) -> Iterator[Problem]:
+def promotion(stage: StageManifest, loaded: LoadedManifest) -> Iterator[Problem]:
     """`from` names another stage, without a circle, and scripts have none."""
-    origin = {other.name: other.promoted_from for other in stages}
     start = stage.promoted_from
     if start is None:
         return
+    origin = dict.fromkeys(loaded.stage_names) | {s.name: s.promoted_from for s in loaded.stages.values()}
     where = stage.source.tree.where(("stages", stage.name, "from"))
-    if stage.manifest.intent == "script":
+    if stage.manifest.intent == "script" and not stage.source.lacks("intent"):
         fix = "write `intent: product` and add what it asks for, or remove `from`"
         yield Problem("BP117", f"a script is not promoted, but stage `{stage.name}` has `from`", where, fix=fix)
-    if start not in origin:
+    if start not in origin and not loaded.source.lost_at("stages"):
         fix = did_you_mean(start, [name for name in origin if name != stage.name])
         yield Problem("BP103", f"there is no stage `{start}`", where, fix=fix)
-        return
     seen = [stage.name]
     while start is not None and start not in seen:
         seen.append(start)
@@ -190,13 +157,18 @@ def _entrypoint(entrypoint: str, files: ProjectFiles) -> FileTrouble | None:
     return FileTrouble("BP110", f"{path} defines no function `{function}`", fix)
 
 
-def named_files(stage: StageManifest, files: ProjectFiles) -> Iterator[Problem]:
-    """Instructions, datasets and API documents exist inside the project and can be read."""
-    manifest = stage.manifest
-    if isinstance(manifest.instructions, str) and _FILE_LIKE.fullmatch(manifest.instructions.strip()):
+def instructions(stage: StageManifest) -> Iterator[Problem]:
+    """The instructions are what the agent is told, not the name of a file that says it."""
+    written = stage.manifest.instructions
+    if isinstance(written, str) and _FILE_LIKE.fullmatch(written.strip()):
         where = stage.source.where(("instructions",))
-        fix = f"write instructions: {{file: {manifest.instructions.strip()}}}"
+        fix = f"write instructions: {{file: {written.strip()}}}"
         yield Problem("BP013", "instructions is the name of a file, not what the agent is told", where, fix=fix)
+
+
+def named_files(stage: StageManifest, files: ProjectFiles) -> Iterator[tuple[Path, Problem]]:
+    """Instructions, datasets and API documents that are not inside the project or cannot be read, by their path."""
+    manifest = stage.manifest
     if isinstance(manifest.instructions, FileName):
         yield from _trouble(stage, ("instructions", "file"), _not_empty, files, manifest.instructions.file)
     for index, suite in enumerate(manifest.evals):
@@ -209,11 +181,13 @@ def named_files(stage: StageManifest, files: ProjectFiles) -> Iterator[Problem]:
 _FileCheck = Callable[[ProjectFiles, str], None]
 
 
-def _trouble(stage: StageManifest, at: Path, check: _FileCheck, files: ProjectFiles, path: str) -> Iterator[Problem]:
+def _trouble(
+    stage: StageManifest, at: Path, check: _FileCheck, files: ProjectFiles, path: str
+) -> Iterator[tuple[Path, Problem]]:
     try:
         check(files, path)
     except FileTrouble as trouble:
-        yield Problem(trouble.code, trouble.summary, stage.source.where(at), fix=trouble.fix)
+        yield at, Problem(trouble.code, trouble.summary, stage.source.where(at), fix=trouble.fix)
 
 
 def _not_empty(files: ProjectFiles, path: str) -> None:
@@ -256,7 +230,7 @@ def data_sources(stage: StageManifest, files: ProjectFiles) -> tuple[list[DataSo
         where = stage.source.where(("data", index, "path"))
         try:
             root, refs = files.documents(source.path, source.include, source.exclude)
-            if not refs:
+            if not refs and stage.source.whole_at("data", index):
                 fix = "mend `path`, `include` or `exclude`; hidden files never count"
                 raise FileTrouble("BP118", f"the data source `{source.name}` has no documents", fix)
         except FileTrouble as trouble:

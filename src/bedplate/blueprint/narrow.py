@@ -1,18 +1,20 @@
 """The proof that an overlay only narrows: whatever a stage may do, the base may do as well.
 
 Goes in: the base's and the stage's manifest, grants and documents. Comes out: problems that name both lines. What is
-not proved counts as wider. Pure.
+not proved counts as wider. Of what lacks a part that was at fault nothing is said: that is reported already. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bedplate.access import Grant, Never, covers
 from bedplate.blueprint.model import DataSource
+from bedplate.blueprint.references import names_written
 from bedplate.manifest.load import StageManifest
 from bedplate.manifest.models import Limits
+from bedplate.manifest.overlay import ANY
 from bedplate.manifest.tools import HttpTool, McpTool, PythonTool, SearchTool, Tool
 from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem, Where
@@ -31,34 +33,44 @@ class Access:
 
 def widenings(base: StageManifest, stage: StageManifest, old: Access, new: Access) -> list[Problem]:
     """Everything in which the stage goes beyond the base."""
-    added = list(_added(base, stage))
-    names = {tool.name for tool in base.manifest.tools} | {"memory"}
-    kept = [grant for grant in new.grants if grant.tool in names]
+    tools = _comparable(base, stage, "tools")
+    granted = tools if base.source.lacks("memory", "longTerm") else tools | {"memory"}
+    data = _comparable(base, stage, "data")
     return [
-        *added,
-        *_changed(base, stage),
+        *_added(base, stage),
+        *_changed(base, stage, tools),
         *_limits(base, stage),
-        *_grants(stage, old.grants, kept),
+        *_grants(stage, old.grants, [grant for grant in new.grants if grant.tool in granted]),
         *_never(stage, old.never, new.never),
-        *_documents(stage, old.data, new.data),
+        *_documents(stage, old.data, {name: source for name, source in new.data.items() if name in data}),
     ]
+
+
+def _comparable(base: StageManifest, stage: StageManifest, section: str) -> set[str]:
+    """The names of what stands in both and lacks nothing in either."""
+    return set.intersection(
+        *(
+            {item.name for i, item in enumerate(getattr(of.manifest, section)) if of.source.whole_at(section, i)}
+            for of in (base, stage)
+        )
+    )
 
 
 def _added(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
     for section in ("tools", "data"):
-        known = {item.name for item in getattr(base.manifest, section)}
+        known = names_written(base, section)
         for index, item in enumerate(getattr(stage.manifest, section)):
-            if item.name not in known:
+            if known is not None and item.name not in known:
                 where = stage.source.where((section, index))
                 summary = f"stage `{stage.name}` adds `{item.name}` to {section}; an overlay may only narrow"
                 yield Problem("BP114", summary, where, fix=f"declare it outside `stages`; {_IN_BASE}")
 
 
-def _changed(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
+def _changed(base: StageManifest, stage: StageManifest, names: Collection[str]) -> Iterator[Problem]:
     """A tool stays what it is: the same grants over something else would be other access."""
     before = {tool.name: (index, tool) for index, tool in enumerate(base.manifest.tools)}
     for index, tool in enumerate(stage.manifest.tools):
-        if tool.name not in before:
+        if tool.name not in names:
             continue
         old_index, old = before[tool.name]
         for field in _redirected(old, tool):
@@ -89,8 +101,10 @@ def _limits(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
     """No bound is raised. A bound that is removed falls back to its default; cost has none."""
     for name, field in Limits.model_fields.items():
         old, new = getattr(base.manifest.limits, name), getattr(stage.manifest.limits, name)
+        key = field.alias or name
+        if any(of.source.lacks("limits", key) for of in (base, stage)):
+            continue
         if old is not None and (new is None or new > old):
-            key = field.alias or name
             said = "removes" if new is None else "raises"
             where = stage.source.tree.where(("stages", stage.name, "limits", key))
             summary = f"stage `{stage.name}` {said} the limit `{key}`; an overlay may only lower it"
@@ -112,6 +126,8 @@ def _grants(stage: StageManifest, old: Iterable[Grant], new: Iterable[Grant]) ->
 
 
 def _never(stage: StageManifest, old: Iterable[Never], new: tuple[Never, ...]) -> Iterator[Problem]:
+    if stage.source.lacks("never", ANY):
+        return
     for never in old:
         if not any(covers(n.pattern, never.pattern) for n in new):
             summary = f"stage `{stage.name}` no longer forbids `{never.pattern}`"
@@ -139,7 +155,9 @@ def _written(stage: StageManifest, section: str, name: str = "") -> Where:
     """Where the overlay speaks of a section, or of a named thing in it."""
     path: Path = ("stages", stage.name, section)
     items = stage.source.tree.data["stages"][stage.name].get(section) or ()
-    index = next((i for i, item in enumerate(items) if name and item["name"] == name), None)
+    index = next(
+        (i for i, item in enumerate(items) if name and isinstance(item, Mapping) and item.get("name") == name), None
+    )
     return stage.source.tree.where(path, key=True) if index is None else stage.source.tree.where((*path, index))
 
 

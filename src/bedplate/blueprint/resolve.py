@@ -1,21 +1,22 @@
 """`resolve`: a loaded manifest and a stage's name to the `Blueprint` of that stage.
 
-Goes in: `LoadedManifest`. Comes out: `Blueprint`, or every problem of meaning at once (BP1xx). It reads the files that
-the manifest names and nothing else; it starts nothing.
+Goes in: `LoadedManifest`. Comes out: `Blueprint`, or every problem at once, of form (BP0xx) and of meaning (BP1xx). It
+reads the files that the manifest names and nothing else; it starts nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from bedplate.access import ScopeSet
-from bedplate.blueprint import checks, digest
+from bedplate.blueprint import checks, digest, references
 from bedplate.blueprint.build import Parts, agent_parts
 from bedplate.blueprint.files import FileTrouble, ProjectFiles
 from bedplate.blueprint.grants import GrantReader
 from bedplate.blueprint.model import Blueprint, DataSource, Digests, FileRef
 from bedplate.blueprint.narrow import Access, widenings
-from bedplate.manifest.load import LoadedManifest, StageManifest, name_path
+from bedplate.manifest.load import LoadedManifest, StageManifest, in_order, name_path
 from bedplate.manifest.overlay import Source
 from bedplate.manifest.tools import FileName, HttpTool, McpTool, PythonTool
 from bedplate.manifest.words import did_you_mean
@@ -29,33 +30,51 @@ def stages(loaded: LoadedManifest) -> tuple[str, ...]:
     return tuple(loaded.stages)
 
 
-def resolve(loaded: LoadedManifest, stage: str | None = None) -> Blueprint:
-    """The blueprint of one stage; None means the first. Raises BedplateError with every problem of that stage."""
+@dataclass(frozen=True)
+class Draft:
+    """A stage with all its problems, and those of the file's form. Without any, `sketch` is the stage's blueprint.
+
+    With problems, the parts at fault are left out of `sketch`, so that the rest can be checked; `source` tells which.
+    """
+
+    sketch: Blueprint
+    source: Source
+    problems: tuple[Problem, ...]
+
+
+def draft(loaded: LoadedManifest, stage: str | None = None) -> Draft:
+    """The draft of one stage; None means the first. Raises BedplateError where there is no such stage (BP115)."""
     name = stage or next(iter(loaded.stages))
-    if name not in loaded.stages:
+    if name in loaded.stages:
+        return _Resolver(loaded).draft(loaded.stages[name])
+    problems = list(loaded.problems)
+    if name not in loaded.stage_names:
         fix = did_you_mean(name, loaded.stages)
-        raise BedplateError(Problem("BP115", f"{loaded.file} has no stage `{name}`", fix=fix))
-    return _Resolver(loaded).resolve(loaded.stages[name])
+        problems.append(Problem("BP115", f"{loaded.file} has no stage `{name}`", fix=fix))
+    raise BedplateError(*problems)
+
+
+def drafts(loaded: LoadedManifest) -> tuple[Draft, ...]:
+    """The drafts of all stages, in the order written."""
+    resolver = _Resolver(loaded)
+    return tuple(resolver.draft(stage) for stage in loaded.stages.values())
+
+
+def resolve(loaded: LoadedManifest, stage: str | None = None) -> Blueprint:
+    """The blueprint of one stage; None means the first. Raises BedplateError with every problem of it and of form."""
+    return _blueprints([draft(loaded, stage)])[0]
 
 
 def resolve_all(loaded: LoadedManifest) -> tuple[Blueprint, ...]:
-    """The blueprints of all stages. Raises BedplateError with every problem of every stage, each once."""
-    resolver = _Resolver(loaded)
-    found: dict[object, Problem] = {}
-    blueprints: list[Blueprint] = []
-    for stage in loaded.stages.values():
-        try:
-            blueprints.append(resolver.resolve(stage))
-        except BedplateError as error:
-            found.update({(p.code, p.where, p.summary): p for p in error.problems})
-    if found:
-        raise BedplateError(*_in_order(found.values()))
-    return tuple(blueprints)
+    """The blueprints of all stages. Raises BedplateError with every problem of form and of every stage, each once."""
+    return _blueprints(drafts(loaded))
 
 
-def _in_order(problems: Iterable[Problem]) -> list[Problem]:
-    unique = dict.fromkeys(problems)
-    return sorted(unique, key=lambda p: (p.where.line, p.where.column) if p.where else (0, 0))
+def _blueprints(made: Sequence[Draft]) -> tuple[Blueprint, ...]:
+    problems = in_order(problem for one in made for problem in one.problems)
+    if problems:
+        raise BedplateError(*problems)
+    return tuple(one.sketch for one in made)
 
 
 class _Resolver:
@@ -66,29 +85,29 @@ class _Resolver:
         self.files = ProjectFiles(loaded.project)
         self._build: str | None = None
 
-    def resolve(self, stage: StageManifest) -> Blueprint:
+    def draft(self, stage: StageManifest) -> Draft:
         reader = GrantReader(stage)
         scopes = ScopeSet(reader.grants(), reader.never())
         data, problems = checks.data_sources(stage, self.files)
-        problems += [*self._meaning(stage), *reader.problems]
+        unusable = dict(checks.named_files(stage, self.files))
+        problems += [*self.loaded.problems, *self._meaning(stage), *unusable.values(), *reader.problems]
         if stage.overlaid:
             problems += self._narrowing(stage, scopes, data)
-        if problems:
-            raise BedplateError(*_in_order(problems))
-        return self._blueprint(stage, scopes, data)
+        rest = stage.without(unusable)
+        return Draft(self._blueprint(rest, scopes, data), rest.source, in_order(problems))
 
     def _meaning(self, stage: StageManifest) -> Iterator[Problem]:
         yield from checks.names(stage)
-        yield from checks.references(stage)
+        yield from references.references(stage)
         yield from checks.lists(stage)
         yield from checks.model(stage)
         yield from checks.essentials(stage)
-        yield from checks.promotion(stage, self.loaded.stages.values())
+        yield from checks.promotion(stage, self.loaded)
         yield from checks.entrypoints(stage, self.files)
-        yield from checks.named_files(stage, self.files)
+        yield from checks.instructions(stage)
 
     def _narrowing(self, stage: StageManifest, scopes: ScopeSet, data: list[DataSource]) -> list[Problem]:
-        base = StageManifest("", self.loaded.manifest, Source(self.loaded.source.tree, self.loaded.document), False)
+        base = StageManifest("", self.loaded.manifest, self.loaded.source, False)
         reader = GrantReader(base)
         sources, _ = checks.data_sources(base, self.files)
         old = Access(reader.grants(), reader.never(), {source.name: source for source in sources})
@@ -122,6 +141,7 @@ class _Resolver:
             code=code,
             lines=self._lines(stage),
             promoted_from=stage.promoted_from,
+            approvals=self._approvals(stage),
         )
 
     def _behaviour(
@@ -137,6 +157,13 @@ class _Resolver:
             memory=parts.memory,
             limits=parts.limits,
         )
+
+    def _approvals(self, stage: StageManifest) -> int:
+        """As written; else one where builds are promoted to, and none where an agent is tried out."""
+        declared = self.loaded.manifest.stages.get(stage.name)
+        if declared is not None and declared.approvals is not None:
+            return declared.approvals.minimum
+        return 1 if stage.promoted_from else 0
 
     def build(self) -> str:
         """The build digest: the manifest with all overlays and every file that any stage names."""

@@ -4,7 +4,7 @@ Goes in: YAML text. Comes out: `LoadedManifest` (pydantic models, plain data, th
 at once; the JSON Schema; templates of new projects. It touches nothing but the project's files.
 """
 
-from bedplate.manifest.load import LoadedManifest, StageManifest, load, parse
+from bedplate.manifest.load import LoadedManifest, StageManifest, examine, load, parse
 from bedplate.manifest.project import MANIFEST_NAME
 
-__all__ = ["MANIFEST_NAME", "LoadedManifest", "StageManifest", "load", "parse"]
+__all__ = ["MANIFEST_NAME", "LoadedManifest", "StageManifest", "examine", "load", "parse"]

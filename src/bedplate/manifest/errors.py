@@ -7,7 +7,7 @@ shown only where they are short and cannot be secrets.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bedplate.manifest.words import suggest
@@ -39,19 +39,18 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def translate(error: ValidationError, source: Source, blocked: Iterable[Path]) -> list[Problem]:
-    """Every problem of a validation, but those below a `blocked` path."""
-    stops = list(blocked)
+def translate(error: ValidationError, source: Source, blocked: Collection[Path]) -> list[Problem]:
+    """Every problem of a validation, but those of what is written at or below a `blocked` path of the file."""
     problems: list[Problem] = []
     misspelt: set[Path] = set()
     details = sorted(error.errors(include_url=False, include_input=True), key=lambda d: d["type"] != "extra_forbidden")
     for detail in details:
         path = written_path(detail, source.data)
-        if any(path[: len(stop)] == stop for stop in stops) or (detail["type"] == "missing" and path in misspelt):
+        if source.below(path, blocked) or (detail["type"] == "missing" and path in misspelt):
             continue
         problem = _problem(detail, path, source)
-        if detail["type"] == "extra_forbidden" and (meant := _meant(path, source.data)):
-            misspelt.add((*path[:-1], meant))
+        if detail["type"] == "extra_forbidden" and (likely := meant(path, source.data)):
+            misspelt.add((*path[:-1], likely))
         problems.append(problem)
     return problems
 
@@ -138,7 +137,8 @@ def _unknown(path: Path, source: Source) -> Problem:
     return Problem("BP012", f"`{path[-1]}` is not a key of {parent}", source.where(path, key=True), fix=fix)
 
 
-def _meant(path: Path, data: Any) -> str | None:
+def meant(path: Path, data: Any) -> str | None:
+    """The key that an unknown key most likely stands for."""
     return suggest(str(path[-1]), _known(path[:-1], data))
 
 

@@ -1,4 +1,4 @@
-"""`load`: agent.yaml to a checked `Manifest`, or every problem in it at once.
+"""`load`: agent.yaml to a checked `Manifest`; `examine`: the same with its problems, to be checked further.
 
 Goes in: a path or text. Comes out: `LoadedManifest`: the base manifest, and each stage's with its overlay merged. It
 reads one file and nothing else; what the manifest refers to is checked by `bedplate.blueprint`.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from bedplate.manifest import planned
 from bedplate.manifest.errors import dotted, translate
+from bedplate.manifest.literals import leaves, literal_secrets, scrubbed, secrets_in_queries
+from bedplate.manifest.mend import Gaps, mended
 from bedplate.manifest.overlay import Source, merged
 from bedplate.manifest.project import MANIFEST_NAME, missing
 from bedplate.manifest.yamltree import MAX_BYTES, Path, Tree, read
@@ -23,23 +25,6 @@ from bedplate.problems import BedplateError, Problem, Where
 
 if TYPE_CHECKING:
     from bedplate.manifest.models import Manifest
-
-_SECRETS = (
-    ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
-    ("an API key", re.compile(r"\b(sk|rk|pk)[-_](live|test|proj|ant|or|svcacct)?[-_]?[A-Za-z0-9_-]{20,}")),
-    ("an AWS access key", re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b")),
-    ("a GitHub token", re.compile(r"\b(gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})")),
-    ("a Google API key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}")),
-    ("a Slack token", re.compile(r"\bxox[abprs]-[0-9A-Za-z-]{10,}")),
-    ("a signed token", re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.")),
-    ("a password in a URL", re.compile(r"://[^\s/:@]+:[^\s/@]+@")),
-)
-_QUERY = re.compile(
-    r"[?&;#]([\w.-]*[_.-])?(api_?key|key|token|secret|password|passwd|sig|signature|auth|access_?token)=[^&;#]",
-    re.IGNORECASE,
-)
-"""A parameter of a URL's query that is a secret by its name."""
-_URLS = ("url", "baseUrl")
 
 
 @dataclass(frozen=True)
@@ -52,10 +37,21 @@ class StageManifest:
     overlaid: bool
     promoted_from: str | None = None
 
+    def without(self, paths: Iterable[Path]) -> StageManifest:
+        """The stage without these parts and what cannot stand without them."""
+        cut = frozenset(self.source.written(path) for path in paths)
+        if not cut:
+            return self
+        manifest, source = mended(self.source, Gaps(cut))
+        return replace(self, manifest=manifest, source=source)
+
 
 @dataclass(frozen=True)
 class LoadedManifest:
-    """A manifest that is right in itself. `document` is the plain data, `text` the file as it was."""
+    """A manifest. `document` is the plain data, `text` the file as it was.
+
+    With `problems` (of form) its parts at fault are left out: good for finding more problems, and for nothing else.
+    """
 
     manifest: Manifest
     source: Source
@@ -63,6 +59,7 @@ class LoadedManifest:
     text: str
     file: str
     project: FilePath
+    problems: tuple[Problem, ...] = ()
 
     @property
     def document(self) -> Mapping[str, Any]:
@@ -70,10 +67,18 @@ class LoadedManifest:
         document: Mapping[str, Any] = self.source.data
         return document
 
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Every key of `stages`, also of a stage that is at fault."""
+        written = self.source.tree.data.get("stages")
+        return tuple(written) if isinstance(written, dict) else ()
+
     @cached_property
     def lines(self) -> Mapping[str, Where]:
         """The place of every value by dotted path; things in a list by their name, else their index."""
-        return {name_path(path, self.document): where for path, where in self.source.tree.values.items() if path}
+        return {
+            name_path(path, self.source.tree.data): where for path, where in self.source.tree.values.items() if path
+        }
 
 
 def name_path(path: Path, data: Any) -> str:
@@ -87,7 +92,31 @@ def name_path(path: Path, data: Any) -> str:
 
 
 def load(path: FilePath) -> LoadedManifest:
-    """Read and check a manifest; a folder means its agent.yaml. Raises BedplateError with every problem (BP0xx)."""
+    """Read a manifest that is right in itself. Raises BedplateError with every problem of form (BP0xx)."""
+    return _sound(examine(path))
+
+
+def parse(text: str, filename: str, project: FilePath) -> LoadedManifest:
+    """Check a manifest's text. Raises BedplateError with every problem of form (BP0xx)."""
+    return _sound(_examined(text, filename, project))
+
+
+def _sound(loaded: LoadedManifest) -> LoadedManifest:
+    if loaded.problems:
+        raise BedplateError(*loaded.problems)
+    return loaded
+
+
+def examine(path: FilePath) -> LoadedManifest:
+    """Read a manifest with its problems of form, so that the rest can be checked in the same run (`blueprint.drafts`).
+
+    A folder means its agent.yaml. Raises BedplateError where there is nothing to check further (BP0xx).
+    """
+    return _examined(*_read(path))
+
+
+def _read(path: FilePath) -> tuple[str, str, FilePath]:
+    """The text, the file's name and the project's folder. Raises BedplateError (BP001, BP008, BP009)."""
     path = path / MANIFEST_NAME if path.is_dir() else path
     try:
         found = path.stat()
@@ -110,143 +139,124 @@ def load(path: FilePath) -> LoadedManifest:
         line = error.object.count(b"\n", 0, error.start) + 1
         fix = "save the file as UTF-8"
         raise BedplateError(Problem("BP009", f"{path.name} is not UTF-8", Where(path.name, line), fix=fix)) from error
-    return parse(text, path.name, path.parent.resolve())
+    return text, path.name, path.parent.resolve()
 
 
-def parse(text: str, filename: str, project: FilePath) -> LoadedManifest:
-    """Check a manifest's text. Raises BedplateError with every problem found (BP0xx)."""
+def _examined(text: str, filename: str, project: FilePath) -> LoadedManifest:
     tree = read(text, filename)
     if not isinstance(tree.data, dict):
         from bedplate.manifest.fields import kind_of
 
         summary = f"{filename} must be a mapping of sections, not {kind_of(tree.data)}"
-        raise BedplateError(Problem("BP010", summary, Where(filename, 1, 1), fix="start one with `bedplate init`"))
+        fix = "start one with `bedplate init`"
+        raise BedplateError(*tree.problems, Problem("BP010", summary, Where(filename, 1, 1), fix=fix))
     checks = _Checks(tree)
-    base = checks.base()
-    stages = checks.stages(base)
-    checks.raise_problems()
-    assert base is not None  # no problems means a manifest
-    return LoadedManifest(base, Source(tree, tree.data), stages, text, filename, project.resolve())
+    base, source = checks.base()
+    stages = checks.stages(base, source)
+    problems = in_order(checks.problems)
+    return LoadedManifest(base, source, stages, text, filename, project.resolve(), problems)
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Each problem once, by file, line and column, without texts that look like secrets."""
+    unique = {(p.code, p.where, p.summary): p for p in map(scrubbed, problems)}
+    nowhere = Where("")
+    return tuple(sorted(unique.values(), key=lambda p: astuple(p.where or nowhere)))
 
 
 class _Checks:
-    """Collects the problems of the base and of every stage, each once."""
+    """Collects the problems of the base and of every stage."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.problems: dict[tuple[str, Where | None, str], Problem] = {}
-        found, self.blocked = planned.find(tree.data, tree.where)
-        self.add(found + _literal_secrets(tree))
-        self._secrets_in_queries()
-        self._fixed_sections()
-        self._nothing_written()
+        self.problems = list(tree.problems)
+        self.blocked = set(tree.unread)
+        self.gaps = Gaps(absent=tree.doubled)
+        for found, useless in (
+            (self._nothing_written(), True),
+            (self._fixed_sections(), True),
+            (secrets_in_queries(tree), True),
+            (literal_secrets(tree), False),
+        ):
+            self._leave_out(found, useless)
 
-    def add(self, problems: list[Problem]) -> None:
-        for problem in map(_scrubbed, problems):
-            self.problems.setdefault((problem.code, problem.where, problem.summary), problem)
+    def _leave_out(self, found: Iterable[tuple[Path, Problem]], useless: bool) -> None:
+        """Report, and check the rest without these values; `useless`: nothing else is said of them either."""
+        for path, problem in found:
+            self.problems.append(problem)
+            self.gaps = Gaps(self.gaps.cut | {path}, self.gaps.absent)
+            if useless:
+                self.blocked.add(path)
 
-    def raise_problems(self) -> None:
-        if self.problems:
-            order = sorted(self.problems.values(), key=lambda p: (p.where.line, p.where.column) if p.where else (0, 0))
-            raise BedplateError(*order)
+    def base(self) -> tuple[Manifest, Source]:
+        manifest, source, gaps = self._settled(Source(self.tree, self.tree.data), self.blocked, self.gaps)
+        self.gaps = Gaps(self.gaps.cut, gaps.absent)
+        return manifest, source
 
-    def base(self) -> Manifest | None:
-        return self.validate(Source(self.tree, self.tree.data), self.blocked)
-
-    def stages(self, base: Manifest | None) -> Mapping[str, StageManifest]:
+    def stages(self, base: Manifest, whole: Source) -> Mapping[str, StageManifest]:
         """Each stage's manifest, in the order written; without stages there is one, `prototype`."""
         from bedplate.manifest.models import OVERLAID
 
         written = self.tree.data.get("stages")
-        if not isinstance(written, dict) or not written:
-            whole = Source(self.tree, self.tree.data)
-            return {"prototype": StageManifest("prototype", base, whole, overlaid=False)} if base else {}
+        overlays = written if isinstance(written, dict) and ("stages",) not in self.tree.unread else {}
         result: dict[str, StageManifest] = {}
-        for name, overlay in written.items():
-            if not isinstance(overlay, dict):
+        for name, overlay in overlays.items():
+            if not isinstance(overlay, dict) or ("stages", name) in self.tree.unread:
                 continue  # said when the base was validated
-            source = merged(self.tree, name, OVERLAID)
-            manifest = self.validate(source, [*self.blocked, *self._blocked_in(name)])
-            if manifest:
-                result[name] = StageManifest(
-                    name, manifest, source, bool(set(overlay) & set(OVERLAID)), overlay.get("from")
-                )
-        return result
+            blocked, gaps = self._of_stage(source := merged(self.tree, name, OVERLAID), name)
+            manifest, source, _ = self._settled(source, blocked, gaps)
+            overlaid = bool(set(overlay) & set(OVERLAID))
+            result[name] = StageManifest(name, manifest, source, overlaid, _origin(overlay))
+        return result or {"prototype": StageManifest("prototype", base, whole, overlaid=False)}
 
-    def _blocked_in(self, stage: str) -> list[Path]:
-        """Paths of the merged document that a planned thing in this stage's overlay makes useless to check."""
-        prefix = ("stages", stage)
-        return [path[2:3] for path in self.blocked if path[:2] == prefix and len(path) > 2]
+    def _of_stage(self, source: Source, name: str) -> tuple[set[Path], Gaps]:
+        """What the file's tree tells of the overlay: an unread or doubtful part of a section spoils the section."""
+        unread = {path[2:3] for path in self.tree.unread if path[:2] == ("stages", name)}
+        blocked = self.blocked | {source.written(section) for section in unread}
+        doubtful = {path[2:3] for path in self.gaps.absent if path[:2] == ("stages", name) and len(path) > 2}
+        return blocked, Gaps(self.gaps.cut, self.gaps.absent | doubtful)
 
-    def _fixed_sections(self) -> None:
+    def _settled(self, source: Source, blocked: set[Path], gaps: Gaps) -> tuple[Manifest, Source, Gaps]:
+        """The manifest without what is wrong, and what that is; every problem is kept."""
+        from pydantic import ValidationError
+
+        from bedplate.manifest.models import Manifest
+
+        found, at = planned.find(source.data, source.where)
+        self.problems += found
+        blocked = blocked | {source.written(path) for path in at}
+        gaps = Gaps(gaps.cut | blocked, gaps.absent)
+        try:
+            manifest = Manifest.model_validate(source.data)
+        except ValidationError as error:
+            self.problems += translate(error, source, blocked)
+            gaps = gaps.widened(error, source)
+        else:
+            if not gaps:
+                return manifest, source, gaps
+        return *mended(source, gaps), gaps
+
+    def _fixed_sections(self) -> Iterator[tuple[Path, Problem]]:
         """Overlays leave alone what is the same in every stage."""
         from bedplate.manifest.models import FIXED
 
         for path in self.tree.keys:
             if len(path) == 3 and path[0] == "stages" and path[2] in FIXED:
-                self.blocked.append(path)
                 fix = "remove it here; it is the same in every stage"
                 summary = f"stage `{path[1]}` may not change `{path[2]}`"
-                self.add([Problem("BP112", summary, self.tree.where(path, key=True), fix=fix)])
+                yield path, Problem("BP112", summary, self.tree.where(path, key=True), fix=fix)
 
-    def _nothing_written(self) -> None:
+    def _nothing_written(self) -> Iterator[tuple[Path, Problem]]:
         """A key without a value says nothing; only in an overlay it means something: remove."""
-        for path, value in _leaves(self.tree.data, ()):
+        for path, value in leaves(self.tree.data, ()):
             if value is None and path and path[0] != "stages":
-                self.blocked.append(path)
                 fix = "write a value after the colon ({} for a section with its defaults), or remove the key"
-                self.add([Problem("BP010", f"`{dotted(path)}` has no value", self.tree.where(path), fix=fix)])
-
-    def _secrets_in_queries(self) -> None:
-        """URLs with a secret in their query. Nothing else is said of them, since that would show the value."""
-        for path, text in _leaves(self.tree.data, ()):
-            if path and path[-1] in _URLS and isinstance(text, str) and _QUERY.search(text):
-                self.blocked.append(path)
-                fix = (
-                    "remove it from the URL, hand it over by `credentials: {secret: name}`, and revoke it if committed"
-                )
-                summary = f"the query of `{dotted(path)}` holds a secret"
-                self.add([Problem("BP016", summary, self.tree.where(path), fix=fix)])
-
-    def validate(self, source: Source, blocked: list[Path]) -> Manifest | None:
-        from pydantic import ValidationError
-
-        from bedplate.manifest.models import Manifest
-
-        try:
-            return Manifest.model_validate(source.data)
-        except ValidationError as error:
-            self.add(translate(error, source, blocked))
-            return None
+                yield path, Problem("BP010", f"`{dotted(path)}` has no value", self.tree.where(path), fix=fix)
 
 
-def _literal_secrets(tree: Tree) -> list[Problem]:
-    """Texts that look like secrets, wherever they stand. The text itself is never repeated."""
-    found: list[Problem] = []
-    for path, text in _leaves(tree.data, ()):
-        kind = next((kind for kind, form in _SECRETS if isinstance(text, str) and form.search(text)), None)
-        if kind:
-            fix = "move it to `.env`, refer to it as {secret: name}, and revoke it if it was committed"
-            found.append(Problem("BP016", f"this looks like {kind}", tree.where(path), fix=fix))
-    return found
+def _origin(overlay: Mapping[str, Any]) -> str | None:
+    """The stage that `from` names, if it is a name at all; else the base's validation says so."""
+    from bedplate.manifest.fields import SLUG
 
-
-def _scrubbed(problem: Problem) -> Problem:
-    """The problem without texts that look like secrets: messages end up in logs and review comments."""
-    texts = [problem.summary, problem.detail, problem.fix]
-    for _, form in _SECRETS:
-        texts = [form.sub("…", text) for text in texts]
-    return replace(problem, summary=texts[0], detail=texts[1], fix=texts[2])
-
-
-def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """Every scalar of the document with its path."""
-    match value:
-        case dict():
-            for key, inner in value.items():
-                yield from _leaves(inner, (*path, key))
-        case list():
-            for index, inner in enumerate(value):
-                yield from _leaves(inner, (*path, index))
-        case _:
-            yield path, value
+    origin = overlay.get("from")
+    return origin if isinstance(origin, str) and re.fullmatch(SLUG, origin) else None

@@ -6,7 +6,7 @@ the line of each value. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,15 +14,28 @@ from bedplate.manifest.yamltree import Path, Tree
 from bedplate.problems import Where
 
 _BY_NAME = {("data",), ("tools",), ("evals",)}
+ANY = "*"
+"""In a pattern of `Source.lacks`: any key or item."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A document and where each part of it was written; `moved` maps merged paths to paths of the file."""
+    """A document and where each part of it was written; `moved` maps merged paths to paths of the file.
+
+    A document with problems is checked further without the parts at fault: `lost` are the paths of what `data` lacks
+    for that reason (an item of a list as -1), `whole` is the document before.
+    """
 
     tree: Tree
     data: Any
     moved: Mapping[Path, Path] = field(default_factory=dict)
+    lost: frozenset[Path] = frozenset()
+    whole: Any = None
+
+    @property
+    def raw(self) -> Any:
+        """The document as it was written, with the parts at fault."""
+        return self.data if self.whole is None else self.whole
 
     def where(self, path: Path, *, key: bool = False) -> Where:
         """The place of `path`, or of its nearest parent that is written."""
@@ -34,6 +47,26 @@ class Source:
             if path[:cut] in self.moved:
                 return self.moved[path[:cut]] + path[cut:]
         return path
+
+    def below(self, path: Path, written: Collection[Path]) -> bool:
+        """Whether `path`, or a part that holds it, was written at one of these paths of the file."""
+        return any(self.written(path[:cut]) in written for cut in range(1, len(path) + 1))
+
+    def lost_at(self, *pattern: str | int) -> bool:
+        """Whether just this was left out."""
+        return any(_fits(path, pattern) for path in self.lost)
+
+    def lacks(self, *pattern: str | int) -> bool:
+        """Whether this, or a part that holds it, was left out."""
+        return any(self.lost_at(*pattern[:cut]) for cut in range(1, len(pattern) + 1))
+
+    def whole_at(self, *path: str | int) -> bool:
+        """Whether all of this is in the document as it was written."""
+        return not self.lacks(*path) and not any(lost[: len(path)] == path for lost in self.lost)
+
+
+def _fits(path: Path, pattern: Path) -> bool:
+    return len(path) == len(pattern) and all(want in (ANY, part) for part, want in zip(path, pattern, strict=True))
 
 
 def merged(tree: Tree, stage: str, sections: tuple[str, ...]) -> Source:

@@ -70,7 +70,7 @@ TABLE: tuple[Planned, ...] = (
         instead="use `files`, or reach it by a tool",
         blocks=1,
     ),
-    *_keys("evals.*", "runOn onInconclusive judge cluster", "`{}` of an eval"),
+    *_keys("evals.*", "onInconclusive judge cluster", "`{}` of an eval"),
     Planned(("evals", _ANY, "repeats"), "a list of repeats", kind=list, instead="write one number, such as repeats: 3"),
     *_keys(
         "evals.*.gates.*", "evidence", "statistical evidence of gates (`evidence`)", "gates compare the point value"
@@ -94,7 +94,7 @@ TABLE: tuple[Planned, ...] = (
     _values("stages.*.target", "docker aws ecs agentcore kubernetes k8s", "the target `{}`", instead="write `local`"),
     *_keys(
         "stages.*",
-        "approvals trust scaling region account runtime state ceiling accept egress secrets budget",
+        "trust scaling region account runtime state ceiling accept egress secrets budget",
         "`{}` of a stage",
     ),
 )
@@ -105,7 +105,7 @@ def find(document: Any, where: Callable[[Path], Where]) -> tuple[list[Problem], 
     """The problems of planned things in the document, and the paths below which other errors make no sense."""
     problems: list[Problem] = []
     blocked: list[Path] = []
-    for entry in _everywhere():
+    for entry in TABLE:
         for path, value in _matching(document, entry.path, ()):
             if entry.holds(value):
                 problems.append(_problem(entry, value, where(path)))
@@ -117,16 +117,6 @@ def _problem(entry: Planned, value: Any, where: Where) -> Problem:
     what = entry.what.replace("{}", str(value))
     fix = entry.instead or "remove it for now"
     return Problem("BP014", f"{what}: not supported yet", where, detail="It is planned for a later version.", fix=fix)
-
-
-def _everywhere() -> Iterator[Planned]:
-    """Each entry, and again for the overlays of stages."""
-    from dataclasses import replace
-
-    for entry in TABLE:
-        yield entry
-        if len(entry.path) > 1 and entry.path[0] not in {"stages", "metadata"}:
-            yield replace(entry, path=("stages", _ANY, *entry.path))
 
 
 def _matching(value: Any, pattern: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any]]:

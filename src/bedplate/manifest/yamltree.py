@@ -1,6 +1,6 @@
 """YAML text to plain data with the place of every key and value.
 
-Goes in: text. Comes out: `Tree` (dicts, lists, scalars, places) and the problems found, all of them. It follows YAML
+Goes in: text. Comes out: `Tree` (dicts, lists, scalars, places, and the problems found in them). It follows YAML
 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema), so that `no`, `on` and `2024-01-01` are text. It
 refuses what a reviewer cannot see through: duplicate keys, tags, merge keys, several documents.
 """
@@ -30,11 +30,18 @@ _CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} |\|{7} )", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Tree:
-    """A document with the places of its values and of its keys, by path."""
+    """A document with the places of its values and of its keys, by path, and what is wrong with it as YAML.
+
+    `unread` are the paths of values that say something else than `data` holds (a tag, a merge key), `doubled` those of
+    keys that are written twice, of which `data` holds the first.
+    """
 
     data: Any
     values: Mapping[Path, Where]
     keys: Mapping[Path, Where]
+    problems: tuple[Problem, ...] = ()
+    unread: frozenset[Path] = frozenset()
+    doubled: frozenset[Path] = frozenset()
 
     def where(self, path: Path, *, key: bool = False) -> Where:
         """The place of `path`, or of its nearest parent that is written."""
@@ -53,6 +60,8 @@ class _Builder:
     values: dict[Path, Where] = field(default_factory=dict)
     keys: dict[Path, Where] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unread: set[Path] = field(default_factory=set)
+    doubled: set[Path] = field(default_factory=set)
     count: int = 0
     open_nodes: set[int] = field(default_factory=set)
 
@@ -71,10 +80,10 @@ class _Builder:
                 case yaml.MappingNode():
                     return self.mapping(node, path)
                 case yaml.SequenceNode():
-                    self.check_tag(node, {"seq"})
+                    self.check_tag(node, {"seq"}, path)
                     return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
                 case yaml.ScalarNode():
-                    return self.scalar(node)
+                    return self.scalar(node, path)
                 case _:
                     raise TypeError(f"libyaml made a {type(node).__name__}")
         finally:
@@ -95,10 +104,10 @@ class _Builder:
         raise BedplateError(*self.problems)
 
     def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        self.check_tag(node, {"map"})
+        self.check_tag(node, {"map"}, path)
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self.key(key_node)
+            key = self.key(key_node, path)
             if key is None:
                 continue
             if key in result:
@@ -106,31 +115,34 @@ class _Builder:
                 self.problem(
                     "BP003", f"`{key}` is written twice", key_node, f"remove one; the first is on line {first}"
                 )
+                self.doubled.add((*path, key))
                 continue
             self.keys[(*path, key)] = self.place(key_node)
             result[key] = self.build(value_node, (*path, key))
         return result
 
-    def key(self, node: yaml.Node) -> str | None:
+    def key(self, node: yaml.Node, path: Path) -> str | None:
         if not isinstance(node, yaml.ScalarNode):
             self.problem("BP005", "a key must be text, not a list or a mapping", node, "write a plain word as the key")
             return None
         if node.value == "<<" and node.tag == f"{_CORE}merge":
             self.problem("BP006", "merge keys (`<<`) are not read", node, "write the merged keys out where they apply")
+            self.unread.add(path)
             return None
         if not node.style and not isinstance(_plain(node.value), str):
             self.problem("BP005", f"the key `{node.value}` is not text", node, f'write it in quotes: "{node.value}"')
             return None
         return str(node.value)
 
-    def check_tag(self, node: yaml.Node, allowed: set[str]) -> None:
+    def check_tag(self, node: yaml.Node, allowed: set[str], path: Path) -> None:
         if not (node.tag.startswith(_CORE) and node.tag.removeprefix(_CORE) in allowed):
             self.problem(
                 "BP006", f"the tag `{_short(node.tag)}` is not read", node, "remove the tag and write the value plainly"
             )
+            self.unread.add(path)
 
-    def scalar(self, node: yaml.ScalarNode) -> Any:
-        self.check_tag(node, {"str", "int", "float", "bool", "null", "timestamp", "value", "merge"})
+    def scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        self.check_tag(node, {"str", "int", "float", "bool", "null", "timestamp", "value", "merge"}, path)
         return _plain(node.value) if not node.style else node.value
 
 
@@ -158,7 +170,10 @@ def _plain(text: str) -> Any:
 
 
 def read(text: str, filename: str) -> Tree:
-    """Read one YAML document. Raises BedplateError with every problem found (BP002 to BP008)."""
+    """Read one YAML document. Problems that leave a tree stand in it (BP003, BP005, BP006).
+
+    Raises BedplateError for what leaves none (BP002 to BP008).
+    """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise BedplateError(
             Problem("BP008", f"{filename} is larger than 1 MiB", Where(filename), fix="move long texts to files")
@@ -167,9 +182,10 @@ def read(text: str, filename: str) -> Tree:
     node = _compose(text, filename)
     builder = _Builder(filename)
     data = builder.build(node, ())
-    if builder.problems:
+    if () in builder.unread:
         raise BedplateError(*builder.problems)
-    return Tree(data, builder.values, builder.keys)
+    unread, doubled = frozenset(builder.unread), frozenset(builder.doubled)
+    return Tree(data, builder.values, builder.keys, tuple(builder.problems), unread, doubled)
 
 
 def _refuse_conflicts(text: str, filename: str) -> None:

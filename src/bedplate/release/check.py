@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.blueprint.model import Blueprint, SecretRef
+from bedplate.blueprint.resolve import Draft, draft, drafts
+from bedplate.manifest.load import examine, in_order
+from bedplate.manifest.overlay import ANY
 from bedplate.problems import BedplateError, Problem, Severity
-from bedplate.release.target import Target, open_target
+from bedplate.release.target import Target, target
 
 
 @dataclass(frozen=True)
@@ -25,25 +28,31 @@ class Validated:
 
 def validate(manifest: Path) -> Validated:
     """Check every stage. Raises BedplateError with all problems of all stages, each once."""
-    from bedplate.blueprint.resolve import resolve_all
-    from bedplate.manifest.load import load
-
-    blueprints = resolve_all(load(manifest))
-    return Validated(blueprints, _raise_errors(p for b in blueprints for p in problems_of(b)))
+    made = drafts(examine(manifest))
+    warnings = _raise_errors(p for one in made for p in _problems_of_draft(one))
+    return Validated(tuple(one.sketch for one in made), warnings)
 
 
 def open_checked(manifest: Path, stage: str | None) -> Target:
-    """`open_target`, and everything that `validate` would say of that stage."""
-    target = open_target(manifest, stage)
-    _raise_errors(problems_of(target.blueprint))
-    return target
+    """`open_target`, and everything that `validate` would say of that stage, all at once."""
+    return _open(manifest, stage, _problems_of_draft)
 
 
 def open_deployable(manifest: Path, stage: str | None, environment: Mapping[str, str] | None = None) -> Target:
     """`open_checked`, and every secret is set: nothing is planned or started that could not run."""
-    target = open_checked(manifest, stage)
-    _raise_errors(_not_set(ref) for ref in missing_secrets(target.blueprint, environment))
-    return target
+
+    def problems(made: Draft) -> Iterator[Problem]:
+        yield from _problems_of_draft(made)
+        yield from (_not_set(ref) for ref in missing_secrets(made.sketch, environment))
+
+    return _open(manifest, stage, problems)
+
+
+def _open(manifest: Path, stage: str | None, problems: Callable[[Draft], Iterable[Problem]]) -> Target:
+    loaded = examine(manifest)
+    made = draft(loaded, stage)
+    _raise_errors(problems(made))
+    return target(manifest, loaded, made.sketch)
 
 
 def missing_secrets(blueprint: Blueprint, environment: Mapping[str, str] | None = None) -> tuple[SecretRef, ...]:
@@ -63,16 +72,21 @@ def _not_set(ref: SecretRef) -> Problem:
     return Problem("BP751", f"secret {ref.name} is not set", fix=fix)
 
 
-def problems_of(blueprint: Blueprint) -> tuple[Problem, ...]:
-    """What is wrong with a blueprint beyond its manifest: the model cannot be used, a dataset or gate is unsound."""
+def _problems_of_draft(made: Draft) -> Iterator[Problem]:
+    """All that is wrong with a stage. What is left out of the sketch is reported; what follows from it is not."""
     from bedplate.release.evaluate import check_suites
     from bedplate.runtime.models.providers import check as check_model
 
-    return (*check_model(blueprint.model), *check_suites(blueprint))
+    yield from made.problems
+    lacks = made.source.lacks
+    if not any(lacks("model", field) for field in ("id", "baseUrl", "credentials")):
+        yield from check_model(made.sketch.model)
+    doubtful = {"BP518"} if lacks("tools", ANY) or lacks("memory", "longTerm") else set()
+    yield from (problem for problem in check_suites(made.sketch) if problem.code not in doubtful)
 
 
 def _raise_errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    unique: Sequence[Problem] = tuple(dict.fromkeys(problems))
-    if any(p.severity is Severity.ERROR for p in unique):
-        raise BedplateError(*unique)
-    return tuple(unique)
+    found = in_order(problems)
+    if any(p.severity is Severity.ERROR for p in found):
+        raise BedplateError(*found)
+    return found

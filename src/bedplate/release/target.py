@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bedplate.blueprint.model import Blueprint
 from bedplate.blueprint.paths import StagePaths
-from bedplate.blueprint.resolve import resolve, stages
+from bedplate.blueprint.resolve import resolve
 from bedplate.engine.api import StackRef
-from bedplate.manifest.load import LoadedManifest, load
+from bedplate.manifest.load import LoadedManifest, examine
 
 PROJECT = "bedplate-local"
 
@@ -36,6 +36,10 @@ class Target:
 
 def open_target(manifest: Path, stage: str | None) -> Target:
     """Load the manifest and resolve one stage (None: the first). Raises BedplateError with every problem found."""
-    loaded = load(manifest)
-    blueprint = resolve(loaded, stage or stages(loaded)[0])
+    loaded = examine(manifest)
+    return target(manifest, loaded, resolve(loaded, stage))
+
+
+def target(manifest: Path, loaded: LoadedManifest, blueprint: Blueprint) -> Target:
+    """The target of a stage that is resolved."""
     return Target(manifest, loaded, blueprint, StagePaths.of(blueprint.project, blueprint.stage))

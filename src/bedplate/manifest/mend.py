@@ -1,0 +1,114 @@
+"""A document without its faulty parts, so that one run can check the rest as well.
+
+Goes in: a document and what is wrong with it. Comes out: the largest part that is a manifest, and a note of each part
+that was left out. It is for checking only: whoever finds a problem refuses the manifest. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bedplate.manifest.errors import meant, written_path
+from bedplate.manifest.overlay import Source
+from bedplate.manifest.yamltree import Path
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from bedplate.manifest.models import Manifest
+
+STAND_INS = {
+    "apiVersion": "bedplate.dev/v1",
+    "kind": "Agent",
+    "metadata": {"name": "unnamed"},
+    "intent": "script",
+    "model": "bedplate:extractive",
+    "instructions": "Answer.",
+}
+"""For required sections that cannot be read: values of which no check complains."""
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Paths of the file: `cut` is left out; of `absent` it is not known what it would say (its key is misspelt)."""
+
+    cut: frozenset[Path] = frozenset()
+    absent: frozenset[Path] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.cut or self.absent)
+
+    def widened(self, error: ValidationError, source: Source) -> Gaps:
+        """With the parts that a validation complains of; where something is missing, with what cannot do without."""
+        cut, absent = set(self.cut), set(self.absent)
+        for detail in error.errors(include_url=False, include_input=True):
+            path = written_path(detail, source.data)
+            fault = path[:-1] if detail["type"] == "missing" else path
+            if fault:  # a missing section gets its stand-in
+                cut.add(source.written(fault))
+            if detail["type"] == "extra_forbidden" and (key := meant(path, source.data)):
+                absent.add((*source.written(path[:-1]), key))
+        return Gaps(frozenset(cut), frozenset(absent))
+
+
+def mended(source: Source, gaps: Gaps) -> tuple[Manifest, Source]:
+    """The manifest without `gaps` and without what cannot stand without those; nothing is reported."""
+    from pydantic import ValidationError
+
+    from bedplate.manifest.models import Manifest
+
+    while True:
+        part = _without(source, gaps)
+        try:
+            return Manifest.model_validate(part.data), part
+        except ValidationError as error:
+            wider = gaps.widened(error, part)
+            if wider.cut == gaps.cut:  # cannot happen: every error but of a missing section names a part that is there
+                raise
+            gaps = wider
+
+
+def _without(source: Source, gaps: Gaps) -> Source:
+    copy = _Copy(source, gaps)
+    data = copy.of(source.data, (), ())
+    missing = {key: value for key, value in STAND_INS.items() if key not in data}
+    lost = copy.lost | {(key,) for key in missing} | source.lost
+    return Source(source.tree, {**data, **missing}, copy.moved, frozenset(lost), source.raw)
+
+
+@dataclass
+class _Copy:
+    """Copies a document but for its gaps; notes where each part was written, since items of lists move up."""
+
+    source: Source
+    gaps: Gaps
+    moved: dict[Path, Path] = field(default_factory=dict)
+    lost: set[Path] = field(default_factory=set)
+
+    def of(self, value: Any, old: Path, new: Path) -> Any:
+        if new:
+            self.moved[new] = self.source.written(old)
+        match value:
+            case dict():
+                return self.mapping(value, old, new)
+            case list():
+                return self.items(value, old, new)
+            case _:
+                return value
+
+    def mapping(self, value: dict[str, Any], old: Path, new: Path) -> dict[str, Any]:
+        here = self.source.written(old)
+        self.lost.update((*new, path[-1]) for path in self.gaps.absent if path[:-1] == here)
+        kept = [key for key in value if self.stays((*old, key), (*new, key))]
+        return {key: self.of(value[key], (*old, key), (*new, key)) for key in kept}
+
+    def items(self, value: list[Any], old: Path, new: Path) -> list[Any]:
+        kept = [index for index in range(len(value)) if self.stays((*old, index), (*new, -1))]
+        return [self.of(value[index], (*old, index), (*new, at)) for at, index in enumerate(kept)]
+
+    def stays(self, old: Path, new: Path) -> bool:
+        if self.source.written(old) not in self.gaps.cut:
+            return True
+        self.lost.add(new)
+        return False

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway_support import Job, Running, running
+from bedplate.blueprint.model import Limits
+from bedplate.runtime.gateway.modelface import asked_tokens
+from gateway_support import Job, Running, blueprint, running
 
 
 async def echo(job: Job) -> None:
@@ -177,6 +180,50 @@ async def test_restart_settles_what_is_not_repeated(tmp_path: Path, effect: bool
         assert (row.error or "").startswith(code)
         if key:
             assert error_of(await run.ask("x", headers={"Idempotency-Key": key})) == code
+
+
+async def test_restart_does_not_renew_the_limits(tmp_path: Path) -> None:
+    """What a turn used before its gateway died is used: requests, tokens, cost, tool calls and its time."""
+    plan = blueprint(limits=Limits(requests=3, tool_calls=2, timeout=20))
+    question: Any = {"messages": [{"role": "user", "content": "x" * 400}]}
+    async with running(tmp_path, plan) as run:
+        asking = asyncio.create_task(run.ask("x", headers={"Idempotency-Key": "k1"}))
+        first = await run.take()
+        await first.tool("desk___look", path="docs/a")
+        await first.post("/v1/chat/completions", question)
+        run.model.hold = asyncio.Event()
+        reading = asyncio.create_task(first.post("/v1/chat/completions", question))
+        async with asyncio.timeout(5):
+            while len(run.model.asked) < 2:
+                await asyncio.sleep(0.01)
+        left = shutil.copytree(tmp_path, tmp_path / "left")  # what a kill would leave at this moment
+        for task in (asking, reading):
+            task.cancel()
+    async with running(left, plan) as run:
+        asking = asyncio.create_task(run.ask("x", headers={"Idempotency-Key": "k1"}))
+        second = await run.take()
+        document = second.document
+        assert (document["requests"], document["tool_calls"]) == (1, 1)
+        assert document["deadline"] == first.document["deadline"]
+        await second.tool("desk___look", path="docs/a")
+        await second.post("/v1/chat/completions", question)
+        await second.answer("y")
+        tokens = 10 + asked_tokens(question) + 10  # answered, cut off in the middle, answered
+        cost = 0.01 + 0.001 * asked_tokens(question) + 0.01
+        usage = (await asking).json()["usage"]
+        assert usage == {
+            "requests": 3, "toolCalls": 2, "inputTokens": tokens, "outputTokens": 10, "cost": pytest.approx(cost)
+        }  # fmt: skip
+
+
+async def test_time_runs_while_no_gateway_does(tmp_path: Path) -> None:
+    """A turn whose time was over before the next gateway came has failed for that."""
+    plan = blueprint(limits=Limits(timeout=0.5))
+    async with running(tmp_path, plan) as run:
+        await _cut_off(run, effect=False, key="k1")
+    await asyncio.sleep(0.5)
+    async with running(tmp_path, plan) as run:
+        assert error_of(await run.ask("x", headers={"Idempotency-Key": "k1"})) == "BP414"
 
 
 async def test_drain(tmp_path: Path) -> None:

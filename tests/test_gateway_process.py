@@ -117,7 +117,7 @@ def _client(url: str) -> httpx2.AsyncClient:
 
 
 async def test_answer_restart_and_stop(process: Process) -> None:
-    """With real parts a search is answered; killed it runs the turn again; SIGTERM ends it clean."""
+    """With real parts a search is answered; killed it runs the turn again, within its limits; SIGTERM ends it clean."""
     ready = await asyncio.to_thread(process.start)
     async with _client(process.url(process.outer)) as caller, _client(process.url(process.inner)) as agent:
         question: Any = {"json": {"input": "How long can I return an order?"}, "headers": {"Idempotency-Key": "k"}}
@@ -125,6 +125,7 @@ async def test_answer_restart_and_stop(process: Process) -> None:
         job = await _take(agent)
         found = await job.tool("docs___search", query="return an order")
         assert "30 days" in found["content"][0]["text"]
+        await job.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]})
         rss = process.rss()
         process.stop(signal.SIGKILL)
         with pytest.raises(httpx2.TransportError):
@@ -134,6 +135,9 @@ async def test_answer_restart_and_stop(process: Process) -> None:
         asking = asyncio.create_task(caller.post("/invocations", **question))
         again = await _take(agent)
         assert (await Job(agent, job.document).tool_status()) == 401
+        assert again.document["deadline"] == job.document["deadline"]
+        used = {name: job.document[name] - again.document[name] for name in ("requests", "tool_calls")}
+        assert used == {"requests": 1, "tool_calls": 1}
         await again.tool("docs___search", query="return an order")
         await again.answer("30 days, see returns.md#returns")
         answer = (await asking).json()

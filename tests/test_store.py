@@ -92,7 +92,7 @@ def test_use_prolongs_a_session(store: Store, clock: Clock) -> None:
 def test_turns_are_recorded_from_queue_to_end(store: Store, clock: Clock) -> None:
     """A turn is found by id and by its key, counts as running until it is finished, and keeps its answer."""
     store.begin_turn(turn("t1", idempotency_key="k", trace_id="ab", build="sha256:1"))
-    store.start_turn("t1")
+    store.start_turn("t1", 99.0)
     assert [t.status for t in store.running_turns()] == ["running"]
     store.requeue_turn("t1")
     again = store.turn("t1")
@@ -106,6 +106,20 @@ def test_turns_are_recorded_from_queue_to_end(store: Store, clock: Clock) -> Non
     assert store.running_turns() == []
     assert store.turn_by_key("support", "bob", "k") is None
     assert store.turn("nope") is None
+
+
+def test_use_is_kept_while_a_turn_runs(store: Store) -> None:
+    """A running turn keeps its deadline and what it has used; how it ended is not overwritten afterwards."""
+    store.begin_turn(turn("t1"))
+    store.start_turn("t1", 99.0)
+    store.note_usage("t1", {"requests": 1})
+    left = store.running_turns()[0]
+    assert (left.deadline, left.usage) == (99.0, {"requests": 1})
+    store.finish_turn("t1", "completed", "hi", {"requests": 2}, None)
+    store.note_usage("t1", {"requests": 1})
+    done = store.turn("t1")
+    assert done is not None
+    assert done.usage == {"requests": 2}
 
 
 def test_an_idempotency_key_stands_for_one_turn(store: Store) -> None:
@@ -138,7 +152,7 @@ def test_what_is_gone_is_said_to_be_gone(store: Store) -> None:
     actions = (
         lambda: store.append_messages("s", "t", [{}]),
         lambda: store.finish_turn("t", "completed", "", {}, None),
-        lambda: store.start_turn("t"),
+        lambda: store.start_turn("t", 99.0),
         lambda: store.requeue_turn("t"),
         lambda: store.finish_call("t", "c", "completed"),
     )

@@ -41,6 +41,20 @@ def test_a_newer_database_is_refused(tmp_path: Path, store: Store) -> None:
     assert (tmp_path / "memory.db").read_bytes() == before
 
 
+def test_a_database_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
+    """What the first version wrote is still there, in the form of this version."""
+    old = sqlite3.connect(tmp_path / "memory.db")
+    old.executescript(migrations()[0])
+    values = "'t', 's', 'a', 'u', 'hi', NULL, '', 'queued', 1, NULL, 1, NULL, '{}', NULL, '', '', 0"
+    old.execute(f"INSERT INTO turns VALUES ({values})")
+    old.execute("PRAGMA user_version = 1")
+    old.commit()
+    old.close()
+    store = Store.open(tmp_path / "memory.db")
+    assert [(t.id, t.deadline) for t in store.running_turns()] == [("t", None)]
+    store.close()
+
+
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     """Rubbish in place of the database is an error that names the file."""
     (tmp_path / "memory.db").write_bytes(b"rubbish, not a database" * 100)

@@ -25,7 +25,8 @@ class SessionRow:
 class TurnRow:
     """One question and its answer. `attempt` counts from 1; `error` is the text of the failure.
 
-    `started` None is filled by `begin_turn`. `usage` holds numbers (tokens, requests, cost in US dollars).
+    `started` None is filled by `begin_turn`. `usage` holds numbers (tokens, requests, cost in US dollars), while the
+    turn runs what it has used so far. `deadline`: when it must be over; None until an agent takes it.
     """
 
     id: str
@@ -44,6 +45,7 @@ class TurnRow:
     error: str | None = None
     build: str = ""
     behaviour: str = ""
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)

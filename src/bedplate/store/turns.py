@@ -13,7 +13,7 @@ from bedplate.store.sessions import gone
 
 _COLUMNS = (
     "id, session, agent, user, input, idempotency_key, trace_id, status, started, finished, attempt, output, usage,"
-    " error, build, behaviour"
+    " error, build, behaviour, deadline"
 )
 
 
@@ -29,16 +29,17 @@ class Turns:
         values = (
             turn.id, turn.session, turn.agent, turn.user, turn.input, turn.idempotency_key, turn.trace_id, turn.status,
             started, turn.finished, turn.attempt, turn.output, json.dumps(dict(turn.usage)), turn.error, turn.build,
-            turn.behaviour,
+            turn.behaviour, turn.deadline,
         )  # fmt: skip
         with self.db.transaction():
             if turn.idempotency_key is not None and self.turn_by_key(turn.agent, turn.user, turn.idempotency_key):
                 raise BedplateError(_taken())
             self.db.run(f"INSERT INTO turns ({_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
 
-    def start_turn(self, turn_id: str) -> None:
-        """The agent has taken the turn: queued becomes running."""
-        self._changed(self.db.run("UPDATE turns SET status = 'running' WHERE id = ?", (turn_id,)).rowcount)
+    def start_turn(self, turn_id: str, deadline: float) -> None:
+        """The agent has taken the turn: queued becomes running, until `deadline` (Unix time) at the latest."""
+        sql = "UPDATE turns SET status = 'running', deadline = ? WHERE id = ?"
+        self._changed(self.db.run(sql, (deadline, turn_id)).rowcount)
 
     def note_usage(self, turn_id: str, usage: Mapping[str, Any]) -> None:
         """Record what a running turn has used so far; nothing where it has ended, whose usage stands."""

@@ -116,7 +116,10 @@ class Turns:
         self._live[turn.id] = turn
         self._waiting.append(turn)
         limit = self._blueprint.limits.timeout
-        turn.timers = [_later(limit, self._not_taken, turn, limit)]
+        if turn.deadline:  # its time runs since another gateway handed it over
+            turn.timers = [_later(turn.deadline - time.time(), self._too_late, turn)]
+        else:
+            turn.timers = [_later(limit, self._not_taken, turn, limit)]
         self._notify()
 
     def _not_taken(self, turn: Turn, limit: float) -> None:
@@ -161,16 +164,16 @@ class Turns:
 
         Raises BedplateError where the store fails; the turn has then failed with it.
         """
+        now = time.time()
+        turn.deadline = turn.deadline or now + self._blueprint.limits.timeout
         try:
-            self._store.start_turn(turn.id)
+            self._store.start_turn(turn.id, turn.deadline)
             history, recalled = self._remembering.history(turn), self._remembering.recalled(turn)
         except BedplateError as error:
             self.fail(turn, error)
             raise
-        now, limits = time.time(), self._blueprint.limits
         for timer in turn.timers:
             timer.cancel()
-        turn.deadline = turn.deadline or now + limits.timeout
         turn.instance, turn.capability, turn.reporting = instance, secrets.token_urlsafe(32), False
         self._holders[_digest(turn.capability)] = turn
         turn.timers = [
@@ -273,23 +276,29 @@ class Turns:
     # beginning and end
 
     def recover(self) -> None:
-        """Settle what a gateway before this one left: run again what someone can ask for, by the same rule."""
+        """Settle what a gateway before this one left: run again what someone can ask for, by the same rule.
+
+        What a turn has used stays used: model requests as stored at their beginning and end, tool calls by their rows.
+        """
         for row in self._store.running_turns():
-            error = self._lost(row)
+            error, meter = self._lost(row), self._restored(row)
             span = self._tracer.turn(
                 agent=row.agent, session=row.session, user=row.user, turn_id=row.id, input=row.input,
                 trace_id=row.trace_id,
             )  # fmt: skip
             if error is not None:
-                self._store.finish_turn(row.id, "failed", None, row.usage, faults.stored(error))
+                self._store.finish_turn(row.id, "failed", None, meter.usage(), faults.stored(error))
                 span.fail(error.problems[0].code, error.problems[0].summary)
                 span.end()
                 continue
             if row.status == "running":
                 self._store.requeue_turn(row.id)
-            turn = Turn(row, Meter(self._blueprint.limits, self._blueprint.lines), span)
-            turn.attempt = row.attempt + (row.status == "running")
+            turn = Turn(row, meter, span, attempt=row.attempt + (row.status == "running"), deadline=row.deadline or 0.0)
             self._enqueue(turn)
+
+    def _restored(self, row: TurnRow) -> Meter:
+        calls = len(self._store.calls(row.id))
+        return Meter.restored(self._blueprint.limits, self._blueprint.lines, row.usage, calls)
 
     def _lost(self, row: TurnRow) -> BedplateError | None:
         if row.idempotency_key is None or row.agent != self._blueprint.name:

@@ -131,7 +131,8 @@ def example(tmp_path: Path) -> tuple[Path, Any]:
     write_files(tmp_path, OTHER_FILES)
     document = yaml.safe_load((tmp_path / "agent.yaml").read_text())
     document["tools"] += [search_tool("more-docs", "docs"), search_tool("more-tariffs", "tariffs")]
-    document["stages"] = {"prototype": {"target": "local"}, "staging": {"target": "local", "from": "prototype"}}
+    staging = {"target": "local", "from": "prototype", "approvals": {"minimum": 1}}
+    document["stages"] = {"prototype": {"target": "local"}, "staging": staging}
     return tmp_path, document
 
 
@@ -150,7 +151,7 @@ def test_every_field_that_validates_has_a_place(example: tuple[Path, Any]) -> No
     sections = {field for field in schema_fields() if field.startswith("Manifest.")}
     lists = {"SearchTool.scopes", "PythonTool.scopes", "McpTool.scopes", "HttpTool.scopes", "DataUse.scopes"}
     parts = {"PythonTool.data", "McpTool.credentials", "HttpTool.openapi", "Model.settings", "HttpTool.credentials"}
-    wholes = {"Model.credentials", "Memory.sessions", "Memory.longTerm", "Expose.auth", "Eval.gates", "Stage.from"}
+    wholes = {"Model.credentials", "Memory.sessions", "Memory.longTerm", "Expose.auth", "Eval.gates", "Stage.from", "Stage.approvals"}
     assert schema_fields() - placed - ONE_MEANING - sections - lists - parts - wholes == set()
 
 

@@ -6,7 +6,7 @@ reads the files that the manifest names and nothing else; it starts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bedplate.access import ScopeSet
@@ -31,6 +31,15 @@ def stages(loaded: LoadedManifest) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class BuildInputs:
+    """What a build is made from besides the manifest's text: every file that any stage names, and the lock."""
+
+    digest: str
+    files: tuple[FileRef, ...]
+    lock: FileRef | None
+
+
+@dataclass(frozen=True)
 class Draft:
     """A stage with all its problems, and those of the file's form. Without any, `sketch` is the stage's blueprint.
 
@@ -40,6 +49,13 @@ class Draft:
     sketch: Blueprint
     source: Source
     problems: tuple[Problem, ...]
+    inputs: BuildInputs
+
+    def blueprint(self) -> Blueprint:
+        """The stage's blueprint. Raises BedplateError with all problems."""
+        if self.problems:
+            raise BedplateError(*self.problems)
+        return self.sketch
 
 
 def draft(loaded: LoadedManifest, stage: str | None = None) -> Draft:
@@ -62,15 +78,12 @@ def drafts(loaded: LoadedManifest) -> tuple[Draft, ...]:
 
 def resolve(loaded: LoadedManifest, stage: str | None = None) -> Blueprint:
     """The blueprint of one stage; None means the first. Raises BedplateError with every problem of it and of form."""
-    return _blueprints([draft(loaded, stage)])[0]
+    return draft(loaded, stage).blueprint()
 
 
 def resolve_all(loaded: LoadedManifest) -> tuple[Blueprint, ...]:
     """The blueprints of all stages. Raises BedplateError with every problem of form and of every stage, each once."""
-    return _blueprints(drafts(loaded))
-
-
-def _blueprints(made: Sequence[Draft]) -> tuple[Blueprint, ...]:
+    made = drafts(loaded)
     problems = in_order(problem for one in made for problem in one.problems)
     if problems:
         raise BedplateError(*problems)
@@ -83,7 +96,7 @@ class _Resolver:
     def __init__(self, loaded: LoadedManifest) -> None:
         self.loaded = loaded
         self.files = ProjectFiles(loaded.project)
-        self._build: str | None = None
+        self._inputs: BuildInputs | None = None
 
     def draft(self, stage: StageManifest) -> Draft:
         reader = GrantReader(stage)
@@ -94,7 +107,7 @@ class _Resolver:
         if stage.overlaid:
             problems += self._narrowing(stage, scopes, data)
         rest = stage.without(unusable)
-        return Draft(self._blueprint(rest, scopes, data), rest.source, in_order(problems))
+        return Draft(self._blueprint(rest, scopes, data), rest.source, in_order(problems), self.inputs())
 
     def _meaning(self, stage: StageManifest) -> Iterator[Problem]:
         yield from checks.names(stage)
@@ -135,7 +148,7 @@ class _Resolver:
             limits=parts.limits,
             expose=parts.expose,
             sandbox=parts.sandbox,
-            digests=Digests(self.build(), self._behaviour(stage, parts, scopes, data, code)),
+            digests=Digests(self.inputs().digest, self._behaviour(stage, parts, scopes, data, code)),
             description=stage.manifest.metadata.description or "",
             owner=stage.manifest.metadata.owner or "",
             code=code,
@@ -165,16 +178,17 @@ class _Resolver:
             return declared.approvals.minimum
         return 1 if stage.promoted_from else 0
 
-    def build(self) -> str:
-        """The build digest: the manifest with all overlays and every file that any stage names."""
-        if self._build is None:
+    def inputs(self) -> BuildInputs:
+        """What the build is made from: the manifest with all overlays and every file that any stage names."""
+        if self._inputs is None:
             named: dict[str, FileRef] = {}
             whole = StageManifest("", self.loaded.manifest, self.loaded.source, False)
             for stage in (whole, *self.loaded.stages.values()):
                 named.update({ref.path: ref for ref in _named(stage, self.files)})
             lock = self.files.one(LOCK_NAME) if (self.loaded.project / LOCK_NAME).is_file() else None
-            self._build = digest.build_digest(self.loaded.document, named.values(), lock)
-        return self._build
+            found = digest.build_digest(self.loaded.document, named.values(), lock)
+            self._inputs = BuildInputs(found, tuple(named[path] for path in sorted(named)), lock)
+        return self._inputs
 
     def _lines(self, stage: StageManifest) -> dict[str, int]:
         """Lines of the merged document, by names where things have them."""

@@ -43,7 +43,7 @@ def open_deployable(manifest: Path, stage: str | None, environment: Mapping[str,
 
     def problems(made: Draft) -> Iterator[Problem]:
         yield from _problems_of_draft(made)
-        yield from (_not_set(ref) for ref in missing_secrets(made.sketch, environment))
+        yield from (_not_set(ref) for ref in missing_secrets(made.sketch, Path(made.sketch.project), environment))
 
     return _open(manifest, stage, problems)
 
@@ -52,16 +52,18 @@ def _open(manifest: Path, stage: str | None, problems: Callable[[Draft], Iterabl
     loaded = examine(manifest)
     made = draft(loaded, stage)
     _raise_errors(problems(made))
-    return target(manifest, loaded, made.sketch)
+    return target(manifest, loaded, made.sketch, made.inputs)
 
 
-def missing_secrets(blueprint: Blueprint, environment: Mapping[str, str] | None = None) -> tuple[SecretRef, ...]:
-    """The secrets that neither the environment nor the project's `.env` holds."""
+def missing_secrets(
+    blueprint: Blueprint, home: Path, environment: Mapping[str, str] | None = None
+) -> tuple[SecretRef, ...]:
+    """The secrets that neither the environment nor the `.env` in `home`, the project's folder, holds."""
     from bedplate.blueprint.model import secrets_of
     from bedplate.providers.bedplate.credentials import dotenv
 
     given = os.environ if environment is None else environment
-    written = dotenv(Path(blueprint.project) / ".env")
+    written = dotenv(home / ".env")
     return tuple(
         ref for ref in secrets_of(blueprint).values() if not (given.get(ref.variable) or written.get(ref.variable))
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from bedplate.blueprint.model import to_json
 from bedplate.engine.api import Engine, Event, EventSink, Outcome, Program
 from bedplate.problems import BedplateError, Problem, Severity
-from bedplate.release.folders import deployed_stages
+from bedplate.release.folders import deployed_stages, make_home
 from bedplate.release.plan import KINDS, SYMBOLS, Plan, plan_of
 from bedplate.release.target import Target
 from bedplate.release.tools import tool_states
@@ -46,7 +45,7 @@ def engine_for(target: Target) -> Engine:
     from bedplate.engine.embedded import EmbeddedEngine
     from bedplate.providers.bedplate import registry
 
-    return EmbeddedEngine(registry(target.paths, Path(target.blueprint.project)))
+    return EmbeddedEngine(registry(target.paths, target.home))
 
 
 def choose_sandbox(allow_unsandboxed: bool) -> str:
@@ -140,7 +139,7 @@ def _troubles(engine: Engine, target: Target) -> tuple[str, ...]:
 
 def _plan(target: Target, outcome: Outcome, sandbox: str, deployed: Mapping[str, Any] | None) -> Plan:
     found = plan_of(target.blueprint, outcome, file=target.manifest.name, sandbox=sandbox, deployed=deployed)
-    lost = [name for name in deployed_stages(Path(target.blueprint.project)) if name not in target.loaded.stages]
+    lost = [name for name in deployed_stages(target.home) if name not in target.loaded.stages]
     return replace(found, orphans=tuple(lost))
 
 
@@ -195,8 +194,5 @@ def _config(target: Target, sandbox: str) -> dict[str, str]:
 
 def _ensure_folder(target: Target) -> None:
     """The stage's folder, private to its owner, and kept out of version control."""
-    target.paths.folder.parent.mkdir(mode=0o700, exist_ok=True)
-    ignore = target.paths.folder.parent / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n")
+    make_home(target.home)
     target.paths.folder.mkdir(mode=0o700, exist_ok=True)

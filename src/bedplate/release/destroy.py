@@ -72,7 +72,6 @@ def destroy(stage: DeployedStage, *, on_event: EventSink | None = None) -> list[
     engine = EmbeddedEngine(registry(stage.paths, stage.project))
     outcome = engine.destroy(StackRef(PROJECT, stage.name, stage.paths.folder), on_event=on_event)
     shutil.rmtree(stage.paths.folder)
-    home = stage.paths.folder.parent
-    if not [p for p in home.iterdir() if p.name != ".gitignore"]:
-        shutil.rmtree(home)
+    if not deployed_stages(stage.project):
+        shutil.rmtree(stage.paths.folder.parent)  # the builds and all: nothing runs from them
     return [step.name for step in outcome.steps if step.op == "delete" and step.type in KINDS]

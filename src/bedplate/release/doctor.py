@@ -107,7 +107,7 @@ def _secrets(target: Target) -> Iterator[Checked]:
     from bedplate.blueprint.model import secrets_of
     from bedplate.release.check import missing_secrets
 
-    missing = missing_secrets(target.blueprint)
+    missing = missing_secrets(target.blueprint, target.home)
     for ref in secrets_of(target.blueprint).values():
         there = ref not in missing
         fix = f"export {ref.variable}=… or write it into .env"

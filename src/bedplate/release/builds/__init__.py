@@ -1,0 +1,1 @@
+"""Builds: content-addressed, independent of stages, what every stage runs from."""

@@ -1,0 +1,96 @@
+"""What is read from the store of builds is what was put in: the record, each content, the tree. BP760 where it is not.
+
+Goes in: a store's paths and a build. Comes out: the build, or an error that names the damaged file and how to mend it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from bedplate.blueprint.model import FileRef
+from bedplate.problems import BedplateError, Problem
+from bedplate.release.builds.model import Build, NoRecord, from_record
+
+
+class Places(Protocol):
+    """Where a store keeps what."""
+
+    home: Path
+
+    def blob(self, sha256: str) -> Path: ...
+    def record(self, digest: str) -> Path: ...
+    def tree_path(self, digest: str) -> Path: ...
+
+
+def read_record(places: Places, digest: str) -> Build:
+    """The build that a record tells. Only `check_contents` shows that it is the one with this digest."""
+    path = places.record(digest)
+    try:
+        build = from_record(path.read_bytes(), places.tree_path(digest))
+        if build.digest != digest:
+            raise NoRecord(f"it is of {build.digest}")
+    except NoRecord as error:
+        raise _damaged(places, digest, "its record was changed", path, str(error)) from error
+    return build
+
+
+def check_contents(places: Places, build: Build) -> None:
+    """The record belongs to its digest, and each content has its hash and size."""
+    for ref in build.contents():
+        blob = places.blob(ref.sha256)
+        if not blob.is_file():
+            raise _damaged(places, build.digest, f"the content of {ref.path} is missing", blob)
+        if not _is(blob, ref):
+            raise _damaged(places, build.digest, f"the content of {ref.path} was changed", blob)
+    if build.digest_with(_document(places, build)) != build.digest:
+        raise _damaged(places, build.digest, "its record was changed", places.record(build.digest))
+
+
+def check_tree(places: Places, build: Build) -> None:
+    """The tree holds each file of the build, and nothing else."""
+    left = build.laid_out()
+    for path, entry in _files_below(build.tree):
+        ref = left.pop(path, None)
+        if ref is None:
+            raise _damaged(places, build.digest, f"{path} is no file of it", build.tree / path)
+        stat = entry.stat(follow_symlinks=False)
+        same = os.path.samestat(stat, places.blob(ref.sha256).stat())
+        if not same and (entry.is_symlink() or not _is(Path(entry.path), ref)):
+            raise _damaged(places, build.digest, f"{path} was changed in its tree", build.tree)
+    for path in left:
+        raise _damaged(places, build.digest, f"{path} is missing in its tree", build.tree)
+
+
+def _document(places: Places, build: Build) -> dict[str, object]:
+    from bedplate.manifest.yamltree import read
+
+    text = places.blob(build.manifest.sha256).read_bytes().decode("utf-8-sig")
+    document: dict[str, object] = read(text, build.manifest.path).data
+    return document
+
+
+def _is(path: Path, ref: FileRef) -> bool:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == ref.sha256 and file.tell() == ref.size
+
+
+def _files_below(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    pending = [("", os.fspath(folder))]
+    while pending:
+        prefix, path = pending.pop()
+        with os.scandir(path) as found:
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append((f"{prefix}{entry.name}/", entry.path))
+                else:
+                    yield f"{prefix}{entry.name}", entry
+
+
+def _damaged(places: Places, digest: str, what: str, path: Path, detail: str = "") -> BedplateError:
+    shown = path.relative_to(places.home).as_posix()
+    fix = f"delete {shown}; `bedplate build` makes it again where the project still has it"
+    return BedplateError(Problem("BP760", f"build {digest[7:19]} is damaged: {what}", detail=detail, fix=fix))

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import stat
+import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+import yaml
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
 
-from cli_support import bedplate, ok
+from bedplate.cli.main import app
+from cli_support import COMMAND, bedplate, ok
 from stage_support import MANIFEST, Stage
 from stage_support import stage as another
+
+SCHEMAS = Path(__file__).parents[1] / "docs/schema"
+CASES = yaml.safe_load((Path(__file__).parent / "cases/cli/documents.yaml").read_text())
+ELSEWHERE = {"agent", "eval-results", "trace-summary"}
+"""Schemas of no command's whole output, and of `traces tail`, which never ends and has a test of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +36,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     before = os.umask(0)
     try:
         ok(found.folder, "init", "--template", "support", "--intent", "product", "--name", "support")
+        with (found.folder / "agent.yaml").open("a") as manifest:
+            manifest.write("  second: {target: local, from: prototype}\n")
         ok(found.folder, "up")
-        ok(found.folder, "ask", "How long do refunds take?")
+        ok(found.folder, "ask", "My name is Ada. How long do refunds take?")
         ok(found.folder, "eval")
+        (found.home / "logs/agent.log").write_text("said by a process\n")
         yield found
     finally:
         os.umask(before)
@@ -48,3 +66,62 @@ def test_status_says_how_users_are_kept_apart(stage: Stage, tmp_path: Path) -> N
         assert forgetful.status()["healthy"]
         assert forgetful.status()["isolation"] == ""
         assert "isolation" not in ok(tmp_path, "status").out
+
+
+@cache
+def _registry() -> Registry[Any]:
+    published = [json.loads(path.read_text("utf-8")) for path in SCHEMAS.iterdir()]
+    return Registry().with_resources([(schema["$id"], Resource.from_contents(schema)) for schema in published])
+
+
+def _problems(document: Any, name: str) -> list[str]:
+    """Where a document differs from the published schema of that name."""
+    schema = json.loads((SCHEMAS / f"{name}.v1.json").read_text("utf-8"))
+    Draft202012Validator.check_schema(schema)
+    found = Draft202012Validator(schema, registry=_registry()).iter_errors(document)
+    return [f"{error.json_path}: {error.message}" for error in found]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["run"])
+def test_json_output_fits_its_schema(stage: Stage, tmp_path: Path, case: dict[str, Any]) -> None:
+    """What a command prints with `--json` is the document that docs/schema publishes: every field, and no other."""
+    words = shlex.split(case["run"].replace("{tmp}", str(tmp_path)))
+    ran = bedplate(stage.folder, *words, "--json", stdin=case.get("stdin", ""))
+    assert ran.code == case.get("code", 0), ran.out + ran.err
+    texts = ran.out.splitlines() if case.get("lines") else [ran.out]
+    assert texts
+    for document in map(json.loads, texts):
+        assert document["schema"] == f"bedplate.dev/{case['schema']}/v1"
+        assert _problems(document, case["schema"]) == []
+
+
+def test_turns_are_told_as_they_end(stage: Stage) -> None:
+    """`traces tail --json` prints a summary of each turn on a line, as its schema says."""
+    with subprocess.Popen(
+        [*COMMAND, "traces", "tail", "--json"], cwd=stage.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as watching:
+        assert watching.stdout
+        assert watching.stderr
+        watching.stderr.readline()  # it waits
+        ok(stage.folder, "ask", "How do I return a lamp?")
+        document = json.loads(watching.stdout.readline())
+        watching.terminate()
+    assert _problems(document, "trace-summary") == []
+
+
+def test_every_json_document_is_held_to_its_schema() -> None:
+    """No command with `--json` and no published schema is left out of the cases above."""
+    cases = [shlex.split(case["run"]) for case in CASES]
+    for path in _commands_with_json():
+        assert path == ["traces", "tail"] or any(words[: len(path)] == path for words in cases), path
+    published = {path.name.removesuffix(".v1.json") for path in SCHEMAS.iterdir()}
+    assert published == {case["schema"] for case in CASES} | ELSEWHERE
+
+
+def _commands_with_json() -> Iterator[list[str]]:
+    group: Any = typer.main.get_command(app)
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        for path, each in [([name, n], c) for n, c in inner.items()] if inner else [([name], command)]:
+            if any("--json" in parameter.opts for parameter in each.params):
+                yield path

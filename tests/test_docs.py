@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 
+from bedplate.cli.documents import schemas
 from bedplate.cli.main import app
 from bedplate.cli.reference import commands_page, errors_page
 from bedplate.problems import catalogue
@@ -49,6 +50,12 @@ def test_reference_pages_are_current() -> None:
     """docs/commands.md and docs/errors.md are what the code says now (`make docs`)."""
     assert (ROOT / "docs/commands.md").read_text() == commands_page()
     assert (ROOT / "docs/errors.md").read_text() == errors_page()
+
+
+def test_schemas_are_current() -> None:
+    """docs/schema holds the schema of each document that commands print, as the code has it now (`make docs`)."""
+    for name, text in schemas().items():
+        assert (ROOT / "docs/schema" / name).read_text() == text, name
 
 
 def test_every_code_in_the_source_is_explained() -> None:

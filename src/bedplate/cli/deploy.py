@@ -84,7 +84,7 @@ def destroy(
     found = find_stage(file, stage)
     if found is None:
         if as_json:
-            show_json({"schema": "bedplate.dev/destroy/v1", "ok": True, "deleted": []})
+            show_json({"schema": "bedplate.dev/destroy/v1", "ok": True, "deleted": [], "lost": {}})
         else:
             show("Nothing is deployed there.")
         return 0

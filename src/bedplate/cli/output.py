@@ -13,8 +13,8 @@ from typing import Any
 from bedplate.problems import BedplateError, ExitCode, Problem, Severity
 
 ERROR_SCHEMA = "bedplate.dev/error/v1"
-_OTHERS_KEYS = {"attributes", "content", "arguments", "metadata", "messages"}
-"""Fields whose keys are not ours."""
+_OTHERS_KEYS = {"attributes", "content", "arguments", "metadata", "messages", "body", "resource", "tools"}
+"""Fields whose keys are not ours: OpenTelemetry's, a model's, or names in the manifest."""
 
 
 def say(text: str = "") -> None:

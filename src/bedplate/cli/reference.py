@@ -2,7 +2,7 @@
 
     python -m bedplate.cli.reference docs
 
-writes `commands.md` and `errors.md` into that folder; a test holds them to the code.
+writes `commands.md`, `errors.md` and the schemas of JSON output (`schema/`) there; tests hold them to the code.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def commands_page() -> str:
         "# Commands",
         "",
         "Every command has `--help`. Those that print data take `--json`: one document with a versioned schema on",
-        "standard output. Talk and progress go to standard error. Without a terminal nothing ever waits for an answer.",
+        "standard output; the schema of `bedplate.dev/plan/v1` is `docs/schema/plan.v1.json`. `chat`, `logs` and",
+        "`traces tail` print one document a line. What fails prints `bedplate.dev/error/v1`. Talk and progress go to",
+        "standard error. Without a terminal nothing ever waits for an answer.",
         "",
         "## Exit codes",
         "",
@@ -118,7 +120,11 @@ def _tidy(text: str | None) -> str:
 
 
 def main(folder: Path) -> None:
-    """Write the pages."""
+    """Write the pages and schemas."""
+    from bedplate.cli.documents import schemas
+
+    for name, text in schemas().items():
+        (folder / "schema" / name).write_text(text, "utf-8")
     (folder / "commands.md").write_text(commands_page(), "utf-8")
     (folder / "errors.md").write_text(errors_page(), "utf-8")
 

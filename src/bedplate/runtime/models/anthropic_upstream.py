@@ -48,16 +48,26 @@ class AnthropicUpstream:
         request = request_of(body) | {"model": self._model, "stream": True}
         async with opened(self._http, self._url, request, self._headers, timeout) as response:
             translation = Translation()
-            async for _, event in events(response):
-                for data in translation.chunks(event):
+            async for event in events(response):
+                for data in _translated(translation, event):
                     yield data
                 if event.get("type") == "message_stop":
                     return
             raise UpstreamError("its stream broke off")
 
 
+def _translated(translation: Translation, event: Mapping[str, Any]) -> list[Body]:
+    try:
+        return list(translation.chunks(event))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UpstreamError("its stream is not of the Messages API") from error
+
+
 class Translation:
-    """Turns the events of one message into chunks. Raises UpstreamError for an error event or rubbish."""
+    """Turns the events of one message into chunks; the values in them are for `border` to check.
+
+    Raises UpstreamError for an error event, and that, KeyError, TypeError or AttributeError for rubbish.
+    """
 
     def __init__(self) -> None:
         self._input = 0
@@ -79,7 +89,7 @@ class Translation:
                 yield chunk({"tool_calls": [{"index": self._calls[index], "function": {"arguments": part}}]})
             case {"type": "message_delta", "delta": delta, **rest}:
                 usage = rest.get("usage") or {}
-                tokens = usage_of(_input_tokens(usage) or self._input, usage.get("output_tokens", 0))
+                tokens = usage_of(_input_tokens(usage) or self._input, usage.get("output_tokens") or 0)
                 yield chunk({}, FINISH.get(delta.get("stop_reason") or "", "stop"), tokens)
             case {"type": "error", "error": dict(error)}:
                 raise refusal(_STATUS.get(str(error.get("type")), 500), event)

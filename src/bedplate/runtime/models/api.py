@@ -33,7 +33,7 @@ class Chunk:
 
 
 class UpstreamError(Exception):
-    """One model could not be had. `reason` is for people and holds no secret.
+    """One model could not be had. `reason` is for people; it may repeat a key until `border` has cleaned it.
 
     `status` is the HTTP status (0: none came). `again` tells whether another model is to be tried; `retry_after` is
     what the provider asked to wait, in seconds.
@@ -51,7 +51,8 @@ class Upstream(Protocol):
     """One model that answers."""
 
     def stream(self, body: Mapping[str, Any], *, timeout: float) -> AsyncGenerator[Body]:
-        """The answer to a request as chat.completion.chunk objects; `usage` in the last where the provider tells.
+        """The answer to a request as chat.completion.chunk objects; `usage` in one of them where the provider tells.
 
+        They are as the provider sent them: only `border` says what they hold.
         `timeout` bounds the silence between two pieces, in seconds. Raises UpstreamError.
         """

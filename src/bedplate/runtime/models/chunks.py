@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from io import StringIO
 from typing import Any
 
 from bedplate.runtime.models.api import Body
@@ -45,48 +46,53 @@ def of_message(message: Mapping[str, Any], usage: Mapping[str, int], pieces: int
     yield chunk({}, "tool_calls" if calls else "stop", usage)
 
 
-def of_completion(body: Mapping[str, Any]) -> Iterator[Body]:
-    """The chunks of a whole completion, from a provider that did not stream."""
-    choice = body["choices"][0]
-    *most, last = of_message(choice["message"], body.get("usage") or {})
-    yield from most
-    last["choices"][0]["finish_reason"] = choice.get("finish_reason") or last["choices"][0]["finish_reason"]
-    yield last
+class _Call:
+    """A tool call that is being put together."""
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._name = StringIO()
+        self._arguments = StringIO()
+
+    def add(self, part: Mapping[str, Any]) -> None:
+        self._id = part.get("id") or self._id
+        function = part.get("function") or {}
+        self._name.write(function.get("name") or "")
+        self._arguments.write(function.get("arguments") or "")
+
+    def body(self) -> Body:
+        function = {"name": self._name.getvalue(), "arguments": self._arguments.getvalue()}
+        return {"id": self._id, "type": "function", "function": function}
 
 
 class Gathering:
-    """Adds chunks up to the completion that they are pieces of."""
+    """Adds chunks (as `border` leaves them) up to the completion that they are pieces of."""
 
     def __init__(self) -> None:
-        self._text: list[str] = []
-        self._calls: dict[int, Body] = {}
+        self._text = StringIO()
+        self._refusal = StringIO()
+        self._calls: dict[int, _Call] = {}
         self.finish: str | None = None
         self.usage: Mapping[str, Any] | None = None
 
     def add(self, data: Mapping[str, Any]) -> None:
-        """Takes one chunk in. Raises KeyError, TypeError or AttributeError where it is none."""
+        """Takes one chunk in."""
         self.usage = data.get("usage") or self.usage
         for choice in data.get("choices") or ():
             delta = choice.get("delta") or {}
-            self._text.append(delta.get("content") or "")
+            self._text.write(delta.get("content") or "")
+            self._refusal.write(delta.get("refusal") or "")
             self.finish = choice.get("finish_reason") or self.finish
             for part in delta.get("tool_calls") or ():
-                self._add_call(part)
-
-    def _add_call(self, part: Mapping[str, Any]) -> None:
-        index = part.get("index", len(self._calls))
-        call = self._calls.setdefault(index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-        call["id"] = part.get("id") or call["id"]
-        function = part.get("function") or {}
-        call["function"]["name"] += function.get("name") or ""
-        call["function"]["arguments"] += function.get("arguments") or ""
+                self._calls.setdefault(part["index"], _Call()).add(part)
 
     def message(self) -> Body:
         """The assistant message so far."""
-        calls = [self._calls[index] for index in sorted(self._calls)]
-        text = "".join(self._text)
+        calls = [self._calls[index].body() for index in sorted(self._calls)]
+        text = self._text.getvalue()
         message: Body = {"role": "assistant", "content": text if text or not calls else None}
-        return message | ({"tool_calls": calls} if calls else {})
+        refusal = self._refusal.getvalue()
+        return message | ({"refusal": refusal} if refusal else {}) | ({"tool_calls": calls} if calls else {})
 
     def completion(self, model: str, created: int, usage: Mapping[str, int]) -> Body:
         """The `chat.completion` object."""
@@ -103,14 +109,8 @@ class Gathering:
 
 
 def says_something(data: Mapping[str, Any]) -> bool:
-    """Whether a chunk holds text, a tool call or the end: from then on there is no going back to another model."""
-    return any(_speaks(choice) for choice in data.get("choices") or ())
-
-
-def _speaks(choice: Mapping[str, Any]) -> bool:
-    delta = choice.get("delta") or {}
-    said = ("content", "tool_calls", "reasoning_content", "reasoning")
-    return any(delta.get(key) for key in said) or bool(choice.get("finish_reason"))
+    """Whether a checked chunk holds text or a tool call: from then on there is no going back to another model."""
+    return any(choice["delta"] for choice in data["choices"])
 
 
 def _cut(text: str, size: int) -> Iterable[str]:

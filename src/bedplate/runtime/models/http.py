@@ -1,9 +1,8 @@
-"""HTTP to providers: one streamed POST, server-sent events, and failures in words that hold no secret."""
+"""HTTP to providers: one streamed POST, server-sent events, failures in words. Nothing without end is kept."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,13 @@ if TYPE_CHECKING:
     import httpx2
 
 _AGAIN = frozenset({408, 409, 425, 429})
-_MESSAGE = 240
 _MAX_ERROR = 65_536
-# Providers repeat (parts of) keys in messages: "Incorrect API key provided: sk-proj-…".
-_SECRETS = re.compile(r"\b(?:sk|pk|gsk|key|xai|Bearer)[-_ ][\w*.-]{6,}|\b[A-Za-z0-9_*-]{32,}\b")
+MAX_EVENT = 1024 * 1024
+MAX_BODY = 4 * 1024 * 1024
+MAX_STREAM = 64 * 1024 * 1024
+"""Bytes of one event of a stream, of an answer in one piece, and of a whole stream (a token takes 200 to 700)."""
+# A compressed megabyte can hold a thousand, which no bound on what comes in would notice.
+_PLAIN = {"Accept-Encoding": "identity"}
 
 
 @asynccontextmanager
@@ -29,9 +31,11 @@ async def opened(
 
     limits = httpx2.Timeout(timeout, connect=min(timeout, 10.0))
     try:
-        async with http.stream("POST", url, json=dict(body), headers=dict(headers), timeout=limits) as response:
+        async with http.stream("POST", url, json=dict(body), headers={**headers, **_PLAIN}, timeout=limits) as response:
             if response.status_code >= 300:
                 raise await _refused(response)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise UpstreamError("its answer is compressed although that was not asked for")
             yield response
     except httpx2.TimeoutException as error:
         raise UpstreamError("no answer in time") from error
@@ -43,20 +47,20 @@ async def opened(
 
 async def _refused(response: httpx2.Response) -> UpstreamError:
     raw = b""
-    async for piece in response.aiter_bytes():
+    async for piece in response.aiter_raw():
         raw += piece
         if len(raw) > _MAX_ERROR:
             break
     try:
-        data = json.loads(raw)
+        data = parsed(raw)
     except ValueError:
         data = {}
     return refusal(response.status_code, data, response.headers.get("retry-after"))
 
 
 def refusal(status: int, data: object, retry_after: str | None = None) -> UpstreamError:
-    """A provider's error as ours. `data` is its JSON body; its message is cut and cleaned of anything like a key."""
-    message = _SECRETS.sub("…", " ".join(_message(data).split()))[:_MESSAGE]
+    """A provider's error as ours. `data` is its JSON body."""
+    message = _message(data)
     reason = f"HTTP {status}" + (f": {message}" if message else "")
     again = status in _AGAIN or status >= 500
     return UpstreamError(reason, status=status, again=again, retry_after=_seconds(retry_after))
@@ -66,7 +70,7 @@ def _message(data: object) -> str:
     match data:
         case {"error": {"message": str(text)}} | {"error": str(text)} | {"message": str(text)} | {"detail": str(text)}:
             return text
-        case [first, *_]:
+        case [dict(first), *_]:
             return _message(first)
         case _:
             return ""
@@ -80,25 +84,62 @@ def _seconds(header: str | None) -> float | None:
         return None
 
 
-async def events(response: httpx2.Response) -> AsyncIterator[tuple[str, Body]]:
-    """The server-sent events of a response: name and JSON data. Ends at `[DONE]`. Raises UpstreamError for rubbish."""
-    name = ""
-    async for line in response.aiter_lines():
-        field, _, value = line.partition(":")
-        match field:
-            case "event":
-                name = value.strip()
-            case "data" if value.strip() == "[DONE]":
-                return
-            case "data":
-                yield name, _object(value)
+async def events(response: httpx2.Response) -> AsyncIterator[Body]:
+    """The JSON data of a response's server-sent events, up to `[DONE]`. Raises UpstreamError for rubbish."""
+    async for line in _data(response):
+        if line.strip() == b"[DONE]":
+            return
+        yield _object(line)
 
 
-def _object(text: str) -> Body:
+async def _data(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """The `data` lines. Only CR and LF end a line: JSON may hold what else Unicode calls a line's end."""
+    line, size = bytearray(), 0
+    async for piece in _pieces(response, MAX_STREAM):
+        for part in piece.splitlines(keepends=True):
+            line += part
+            size += len(part)
+            if size > MAX_EVENT:
+                raise UpstreamError("its stream has an event that does not end")
+            if part.endswith((b"\n", b"\r")):
+                if line.startswith(b"data:"):
+                    yield bytes(line[5:])
+                    size = 0
+                line.clear()
+    if line.startswith(b"data:"):
+        yield bytes(line[5:])
+
+
+async def whole(response: httpx2.Response) -> Body:
+    """The JSON object that is a response's body. Raises UpstreamError for rubbish."""
+    body = bytearray()
+    async for piece in _pieces(response, MAX_BODY):
+        body += piece
+    return _object(bytes(body))
+
+
+async def _pieces(response: httpx2.Response, most: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in response.aiter_raw():
+        size += len(piece)
+        if size > most:
+            raise UpstreamError("its answer does not end")
+        yield piece
+
+
+def parsed(text: bytes) -> Any:
+    """JSON of a provider. Raises ValueError, also for what is nested too deep."""
     try:
-        data = json.loads(text)
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _object(text: bytes) -> Body:
+    try:
+        data = parsed(text)
     except ValueError as error:
-        raise UpstreamError("its stream is not JSON") from error
+        raise UpstreamError("its answer is no completion: it is not JSON") from error
     if not isinstance(data, dict):
-        raise UpstreamError("its stream holds no objects")
+        raise UpstreamError("its answer is no completion: it is no object")
     return data

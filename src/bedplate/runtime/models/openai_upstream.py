@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bedplate.runtime.models.api import Body, UpstreamError
-from bedplate.runtime.models.chunks import of_completion
-from bedplate.runtime.models.http import events, opened, refusal
+from bedplate.runtime.models.http import events, opened, refusal, whole
 
 if TYPE_CHECKING:
     import httpx2
@@ -33,17 +31,29 @@ class OpenAIUpstream:
             request["stream_options"] = {"include_usage": True}
         async with opened(self._http, self._url, request, self._headers, timeout) as response:
             if "text/event-stream" not in response.headers.get("content-type", ""):
-                for data in _whole(await response.aread()):
-                    yield data
+                yield _chunk_of(_no_error(await whole(response)))
                 return
-            async for _, data in events(response):
-                if "error" in data:
-                    raise refusal(int(data.get("code") or 500), data)
-                yield data
+            async for data in events(response):
+                yield _no_error(data)
 
 
-def _whole(raw: bytes) -> list[Body]:
-    try:
-        return list(of_completion(json.loads(raw)))
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise UpstreamError("its answer is no completion") from error
+def _no_error(data: Body) -> Body:
+    match data.get("error"):
+        case None | False | "":
+            return data
+        case {"code": int(status)} if 400 <= status < 600:
+            raise refusal(status, data)
+        case _:
+            code = data.get("code")
+            raise refusal(code if isinstance(code, int) and 400 <= code < 600 else 500, data)
+
+
+def _chunk_of(completion: Body) -> Body:
+    """A whole completion as one chunk. What its fields hold is for `border` to say."""
+    match completion:
+        case {"choices": [{"message": dict(message), **choice}]}:
+            finish = choice.get("finish_reason") or ("tool_calls" if message.get("tool_calls") else "stop")
+            choices = [{"delta": message, "finish_reason": finish}]
+            return {"choices": choices, "usage": completion.get("usage")}
+        case _:
+            raise UpstreamError("its answer is no completion")

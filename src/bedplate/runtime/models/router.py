@@ -7,6 +7,7 @@ with what it used and cost. It keeps keys to itself, decides no access and write
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -24,13 +25,17 @@ from bedplate.runtime.models.request import accepted
 if TYPE_CHECKING:
     import httpx2
 
+_SILENCED = frozenset({"length", "content_filter"})
+_SENDABLE = re.compile(r"[!-~]+")  # what an HTTP header can hold
+
 
 @dataclass
 class _Opened:
-    """A model that has begun to answer, and what it has said."""
+    """A model that has begun to answer: all that it has said, the chunk that began it, and where the rest comes."""
 
     target: Target
-    begun: list[Body]
+    gathered: Gathering
+    first: Body
     rest: AsyncGenerator[Body]
 
 
@@ -75,21 +80,22 @@ class ModelRouter:
         """The answer in pieces; the last carries usage and the whole reply.
 
         Raises BedplateError: BP470 no model answered, BP472 a key is missing, BP474 a key was refused, BP475 the
-        request may not be sent, BP476 the stream broke off, BP477 the model refused the request, BP479 out of time.
+        request may not be sent, BP476 the stream broke off, BP477 the model refused the request, BP479 out of time,
+        BP496 a secret is no key.
         """
         request = accepted(body, self._spec.settings)
         opened = await self._open(request, deadline)
         head = {"id": new_id(), "created": int(time.time()), "model": opened.target.id}
-        gathered, last = Gathering(), chunk({}, "stop")
+        role = {"role": "assistant"}
         async with aclosing(_all(opened, deadline)) as pieces:  # a caller who goes away ends the provider's work, too
             async for data in pieces:
-                gathered.add(data)
-                if gathered.finish is None:
-                    yield Chunk(_clean(data) | head)
-                elif data.get("choices"):
-                    last = data
-        reply = self._reply(opened.target, request, gathered)
-        yield Chunk(_clean(last) | head | {"usage": reply.body["usage"]}, reply)
+                for choice in data["choices"]:
+                    if choice["delta"]:
+                        yield Chunk(chunk(role | choice["delta"]) | head)
+                        role = {}
+        reply = self._reply(opened.target, request, opened.gathered)
+        finish = reply.body["choices"][0]["finish_reason"]
+        yield Chunk(chunk(role, finish, reply.body["usage"]) | head, reply)
 
     async def _open(self, request: Body, deadline: float) -> _Opened:
         """Tries each model once, and one of them again where it asks to wait and there is time."""
@@ -99,7 +105,7 @@ class ModelRouter:
         while queue:
             target, share = queue[0], _share(deadline, len(queue), failed)
             try:
-                return await self._begin(target, request, share)
+                return await self._begin(target, request, share, last=len(queue) == 1)
             except UpstreamError as error:
                 failed.append((target.id, error.reason))
                 if not error.again:
@@ -112,12 +118,16 @@ class ModelRouter:
                     queue.pop(0)
         raise BedplateError(_none_answered(failed))
 
-    async def _begin(self, target: Target, request: Body, share: float) -> _Opened:
+    async def _begin(self, target: Target, request: Body, share: float, *, last: bool) -> _Opened:
         """Waits, at most `share` seconds, until the model says something. Raises UpstreamError."""
-        rest = self._upstream(target).stream(_for(target, request), timeout=share)
+        from bedplate.runtime.models.border import checked  # its pydantic models take time, and `check` needs none
+
+        key = self._key(target)
+        rest = checked(self._upstream(target, key).stream(_for(target, request), timeout=share), key)
+        gathered = Gathering()
         try:
             async with asyncio.timeout(share):
-                return _Opened(target, await _beginning(rest), rest)
+                return _Opened(target, gathered, await _beginning(rest, gathered, last=last), rest)
         except TimeoutError as error:
             await rest.aclose()
             raise UpstreamError(f"no answer within {share:.0f} s") from error
@@ -125,7 +135,7 @@ class ModelRouter:
             await rest.aclose()
             raise
 
-    def _upstream(self, target: Target) -> Upstream:
+    def _upstream(self, target: Target, key: str | None) -> Upstream:
         match target.provider.dialect:
             case "extractive":
                 from bedplate.runtime.models.extractive import Extractive
@@ -136,15 +146,12 @@ class ModelRouter:
             case "anthropic":
                 from bedplate.runtime.models.anthropic_upstream import AnthropicUpstream
 
-                return AnthropicUpstream(self._client(), target.base_url or "", target.name, self._key(target))
+                return AnthropicUpstream(self._client(), target.base_url or "", target.name, key)
             case _:
-                return self._openai(target)
+                from bedplate.runtime.models.openai_upstream import OpenAIUpstream
 
-    def _openai(self, target: Target) -> Upstream:
-        from bedplate.runtime.models.openai_upstream import OpenAIUpstream
-
-        asks = target.provider.stream_usage
-        return OpenAIUpstream(self._client(), target.base_url or "", target.name, self._key(target), stream_usage=asks)
+                asks = target.provider.stream_usage
+                return OpenAIUpstream(self._client(), target.base_url or "", target.name, key, stream_usage=asks)
 
     def _local(self) -> Upstream:
         from bedplate.runtime.models.grounded import Grounded
@@ -166,12 +173,17 @@ class ModelRouter:
         ref = self._spec.secret_of(target.id)
         if ref is None:
             return None
+        fix = f"Put {ref.variable}=… in .env or the environment, then run `bedplate up`."
         try:
-            return self._read_secret(ref.name).strip()
+            if not (key := self._read_secret(ref.name).strip()):
+                raise LookupError(ref.name)
         except (LookupError, OSError) as error:
-            fix = f"Put {ref.variable}=… in .env or the environment, then run `bedplate up`."
             summary = f"secret {ref.name} for model {target.id} is not set"
             raise BedplateError(Problem("BP472", summary, where_of(self._spec), fix=fix)) from error
+        if not _SENDABLE.fullmatch(key):
+            summary = f"secret {ref.name} for model {target.id} is no key: it has spaces or characters beyond ASCII"
+            raise BedplateError(Problem("BP496", summary, where_of(self._spec), fix=fix))
+        return key
 
     def _refused(self, target: Target, error: UpstreamError) -> BedplateError:
         ref = self._spec.secret_of(target.id)
@@ -201,32 +213,33 @@ def _share(deadline: float, models: int, failed: list[tuple[str, str]]) -> float
     return left / models
 
 
-async def _beginning(rest: AsyncGenerator[Body]) -> list[Body]:
-    """The chunks up to the first that says something. Raises UpstreamError where none does."""
-    begun: list[Body] = []
+async def _beginning(rest: AsyncGenerator[Body], gathered: Gathering, *, last: bool) -> Body:
+    """The first chunk that says something; those before it leave nothing but their usage in `gathered`.
+
+    An empty answer is worth another model's try, unless the bound on the answer or a filter made it so. With none left
+    it is passed on as it is: the agent can ask again. Raises UpstreamError where nothing comes.
+    """
     async for data in rest:
-        begun.append(data)
-        if _speaks(data):
-            return begun
-    raise UpstreamError("it ended without an answer")
+        gathered.add(data)
+        if says_something(data) or gathered.finish in _SILENCED:
+            return data
+    if last and gathered.finish:
+        return chunk({})
+    raise UpstreamError("its answer is empty" if gathered.finish else "it ended without an answer")
 
 
 async def _all(opened: _Opened, deadline: float) -> AsyncGenerator[Body]:
-    """Everything that the model says, from its first chunk to its finish. Raises BP476 or BP479."""
-    finished = False
+    """Everything that the model says, from its first chunk to its end. Raises BP476 or BP479."""
     try:
         async with aclosing(opened.rest):
-            for data in opened.begun:
-                finished = finished or _finishes(data)
-                yield data
+            yield opened.first
             while True:
                 async with asyncio.timeout(max(0.001, deadline - time.time())):
                     data = await anext(opened.rest)
-                _speaks(data)
-                finished = finished or _finishes(data)
+                opened.gathered.add(data)
                 yield data
     except StopAsyncIteration:
-        if not finished:
+        if opened.gathered.finish is None:
             raise _broke_off(opened.target, "it ended in the middle") from None
     except UpstreamError as error:
         raise _broke_off(opened.target, error.reason) from error
@@ -250,22 +263,3 @@ def _for(target: Target, request: Body) -> Body:
         return request
     rest = {key: value for key, value in request.items() if key != "max_tokens"}
     return rest | {target.provider.max_tokens_key: most}
-
-
-def _speaks(data: Body) -> bool:
-    """`says_something`, and UpstreamError for what is no chunk."""
-    try:
-        Gathering().add(data)
-        return says_something(data)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UpstreamError("its stream is no chat completion") from error
-
-
-def _finishes(data: Body) -> bool:
-    return any(choice.get("finish_reason") for choice in data.get("choices") or ())
-
-
-def _clean(data: Body) -> Body:
-    """A chunk without what the router says itself."""
-    kept = {key: value for key, value in data.items() if key in ("choices", "object")}
-    return {"object": "chat.completion.chunk", "choices": []} | kept

@@ -259,6 +259,40 @@ async def test_the_credential_goes_where_the_document_says(
     assert "c2stdmVyeS1zZWNyZXQvNDI=" not in result.text
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [{"key": "mine"}, {"filter": {"key": "mine"}}, {"filter": {"size": 1, "KEY": "mine"}}, {"Key": ["a", "b"]}],
+)
+async def test_a_query_cannot_name_the_credential(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    """No argument sets the query's field that carries the credential, in any case: BP453, and nothing is sent."""
+    seen: list[str] = []
+
+    async def record(request: Request) -> Response:
+        seen.append(request.url.query)
+        return PlainTextResponse("found")
+
+    fields = [{"name": n, "in": "query", "schema": {}} for n in ("key", "Key")]
+    fields.append({"name": "filter", "in": "query", "schema": {"type": "object"}})
+    scheme = {"own": {"type": "apiKey", "in": "query", "name": "key"}}
+    document = {
+        **DOCUMENT,
+        "components": {"securitySchemes": scheme},
+        "security": [{"own": []}],
+        "paths": {"/find": {"get": {"operationId": "find", "parameters": fields}}},
+    }
+    async with served(Starlette(routes=[Route("/find", record)])) as url:
+        tools = toolset(tmp_path, url, document)
+        await tools.start()
+        with pytest.raises(BedplateError) as caught:
+            await tools.call("find", arguments, context())
+        assert seen == []
+        await tools.call("find", {"filter": {"size": 1}}, context())
+        await tools.close()
+    assert caught.value.problems[0].code == "BP453"
+    assert "carries the credential" in caught.value.problems[0].summary
+    assert seen == ["size=1&key=sk-very-secret%2F42"]
+
+
 async def test_an_operation_without_security_gets_no_credential(tmp_path: Path) -> None:
     """`security: []` on an operation means that the credential is not sent to it."""
     paths = {**DOCUMENT["paths"], "/echo": {"get": {"operationId": "echo", "security": []}}}

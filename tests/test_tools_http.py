@@ -264,7 +264,7 @@ async def test_the_credential_goes_where_the_document_says(
     [{"key": "mine"}, {"filter": {"key": "mine"}}, {"filter": {"size": 1, "KEY": "mine"}}, {"Key": ["a", "b"]}],
 )
 async def test_a_query_cannot_name_the_credential(tmp_path: Path, arguments: dict[str, Any]) -> None:
-    """No argument sets the query's field that carries the credential, in any case: BP453, and nothing is sent."""
+    """No argument sets the field of the query that carries the credential, in any case: an error, and nothing is sent."""
     seen: list[str] = []
 
     async def record(request: Request) -> Response:
@@ -283,13 +283,11 @@ async def test_a_query_cannot_name_the_credential(tmp_path: Path, arguments: dic
     async with served(Starlette(routes=[Route("/find", record)])) as url:
         tools = toolset(tmp_path, url, document)
         await tools.start()
-        with pytest.raises(BedplateError) as caught:
-            await tools.call("find", arguments, context())
-        assert seen == []
-        await tools.call("find", {"filter": {"size": 1}}, context())
+        refused = await tools.call("find", arguments, context())
+        allowed = await tools.call("find", {"filter": {"size": 1}}, context())
         await tools.close()
-    assert caught.value.problems[0].code == "BP453"
-    assert "carries the credential" in caught.value.problems[0].summary
+    assert (refused.error, allowed.error) == (True, False)
+    assert "carries the credential" in refused.text
     assert seen == ["size=1&key=sk-very-secret%2F42"]
 
 

@@ -264,7 +264,7 @@ async def test_the_credential_goes_where_the_document_says(
     [{"key": "mine"}, {"filter": {"key": "mine"}}, {"filter": {"size": 1, "KEY": "mine"}}, {"Key": ["a", "b"]}],
 )
 async def test_a_query_cannot_name_the_credential(tmp_path: Path, arguments: dict[str, Any]) -> None:
-    """No argument sets the field of the query that carries the credential, in any case: an error, and nothing is sent."""
+    """No argument sets the field of the query that carries the credential: an error, and nothing is sent."""
     seen: list[str] = []
 
     async def record(request: Request) -> Response:

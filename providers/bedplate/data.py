@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bedplate.store import Store
 
 _SIDE_FILES = ("", "-wal", "-shm", "-journal")
+_COMPARED = ("name", "digest")
 _NAMED = 5  # unread documents that the outputs name
 
 
@@ -135,8 +136,8 @@ class SearchIndexResource(Resource):
         self._paths = paths
 
     def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
-        """By digest, and whether the file is there."""
-        compared = [{k: v for k, v in inputs.items() if k != "paths"} for inputs in (old_inputs, news)]
+        """By name and digest, and whether the file is there. Where the documents stand differs with every build."""
+        compared = [{k: v for k, v in inputs.items() if k in _COMPARED} for inputs in (old_inputs, news)]
         found = super().diff(id, compared[0], old_outputs, compared[1])
         index = self._paths.index(id)
         return replace(found, note=moved(old_outputs, index) if index.exists() else "the index is gone")

@@ -96,6 +96,10 @@ class ProjectFiles:
         found = sorted((relative, entry) for relative, entry in self._walk(self.project) if relative.endswith(".py"))
         return [self._within(entry, self.project) for _, entry in found]
 
+    def in_environment(self, path: str) -> bool:
+        """Whether a path is in a virtual environment: made on this machine for it, and part of no build."""
+        return any((parent / "pyvenv.cfg").exists() for parent in (self.project / path).parents)
+
     def _within(self, entry: str, root: Path) -> FileRef:
         """A file found below `root`. Raises FileTrouble where it is a link that leads out of `root`, or to no file."""
         if os.path.islink(entry):  # noqa: PTH114 (one call a file, hot)

@@ -6,7 +6,7 @@ reads the files that the manifest names and nothing else; it starts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bedplate.access import ScopeSet
@@ -214,9 +214,15 @@ def _code(stage: StageManifest, files: ProjectFiles) -> tuple[FileRef, ...]:
     commands = [tool.command for tool in stage.manifest.tools if isinstance(tool, McpTool) and tool.command]
     if not commands and not any(isinstance(tool, PythonTool) for tool in stage.manifest.tools):
         return ()
-    named = [ref for command in commands for word in command for ref in _optional(files, word)]
+    named = [ref for command in commands for word in _words(command, files) for ref in _optional(files, word)]
     found = {ref.path: ref for ref in (*files.code(), *named)}
     return tuple(found[path] for path in sorted(found))
+
+
+def _words(command: Sequence[str], files: ProjectFiles) -> Iterator[str]:
+    """The words of a command that may name files of a build: a program of a virtual environment is the machine's."""
+    program, *rest = command
+    yield from rest if files.in_environment(program) else command
 
 
 def _named(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:

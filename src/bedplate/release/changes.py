@@ -77,12 +77,18 @@ def _details(step: Step, blueprint: Blueprint, file: str) -> Iterable[Detail]:
 def _fields(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     """A resource's inputs as fields of the manifest."""
     if document := _gateway_blueprint(inputs):
-        return document
+        return {**document, "tools": [_as_written(tool, document) for tool in document.get("tools") or ()]}
     if "retention" in inputs and "agent" in inputs:
         kept = {kind: {"retention": seconds} for kind, seconds in inputs["retention"].items()}
         return {"metadata": {"name": inputs["agent"]}, "memory": kept}
     config = inputs.get("config")
     return {**config, "sandbox": inputs.get("sandbox")} if isinstance(config, Mapping) else inputs
+
+
+def _as_written(tool: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool with paths as the manifest writes them: where they lead differs with every build."""
+    place = f"{document.get('project')}/"
+    return {key: value.removeprefix(place) if isinstance(value, str) else value for key, value in tool.items()}
 
 
 def _documents(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[Detail]:

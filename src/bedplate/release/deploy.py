@@ -68,7 +68,10 @@ def choose_sandbox(allow_unsandboxed: bool) -> str:
 
 def make_plan(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Plan:
     """What `up` would do. Changes nothing."""
+    from bedplate.release.builds.make import previewed
+
     _require_usable(target)
+    target = previewed(target)
     sandbox, program = _prepared(allow_unsandboxed)
     engine = engine_for(target)
     deployed = _deployed(engine, target)
@@ -79,10 +82,19 @@ def make_plan(target: Target, *, allow_unsandboxed: bool = False, on_event: Even
 def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink | None = None) -> Release:
     """Make the stage what the manifest says.
 
-    Raises BedplateError; what was done until then is in the state, and BP714 says what of it runs.
+    It runs from the build of the working tree, or from the build that `target` was opened from. Raises BedplateError;
+    what was done until then is in the state, and BP714 says what of it runs.
     """
+    from bedplate.release.builds.make import deployable
+    from bedplate.release.builds.store import BuildStore
+
     _require_usable(target)
     sandbox, program = _prepared(allow_unsandboxed)
+    with BuildStore(target.home).holding():
+        return _up(deployable(target), sandbox, program, on_event)
+
+
+def _up(target: Target, sandbox: str, program: Program, on_event: EventSink | None) -> Release:
     _ensure_folder(target)
     engine = engine_for(target)
     deployed = _deployed(engine, target)

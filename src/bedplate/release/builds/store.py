@@ -68,20 +68,23 @@ class BuildStore:
         Raises BP760 where what is there already is damaged, and BP764 where `read` gives another content than the build
         says.
         """
-        make_home(self.home)
-        for folder in (self.folder, *(self.folder / name for name in ("blobs", "records", "trees", "drafts"))):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        self._make_folders()
         missing = {ref.sha256: ref for ref in build.contents() if not self.blob(ref.sha256).exists()}
         with ThreadPoolExecutor(_WRITERS) as pool:
             list(pool.map(lambda ref: self._store(ref, read), missing.values()))
         record = self.record(build.digest)
-        if record.exists():
+        if record.exists() and self.blob(verify.read_record(self, build.digest).manifest.sha256).exists():
             os.utime(record)  # the newest build is the one made last
         else:
             with self._draft() as draft:
                 _write_all(draft, io.BytesIO(build.record()), 0o400)
                 draft.replace(record)
         return self.open(build.digest)
+
+    def _make_folders(self) -> None:
+        make_home(self.home)
+        for folder in (self.folder, *(self.folder / name for name in ("blobs", "records", "trees", "drafts"))):
+            folder.mkdir(mode=0o700, exist_ok=True)
 
     def _store(self, ref: FileRef, read: Reader) -> None:
         blob = self.blob(ref.sha256)
@@ -169,8 +172,7 @@ class BuildStore:
     @contextmanager
     def holding(self) -> Iterator[None]:
         """While this holds, nothing is collected: for what makes a build and has not yet said that it uses it."""
-        make_home(self.home)
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._make_folders()
         with (self.folder / "lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
@@ -198,7 +200,7 @@ class BuildStore:
         for tree in (self.folder / "trees").iterdir():
             if not self.record(tree.name).exists():
                 shutil.rmtree(tree)
-        shutil.rmtree(self.folder / "drafts")
+        shutil.rmtree(self.folder / "drafts")  # of processes that were killed
         spare = [blob for blob in (self.folder / "blobs").glob("*/*") if blob not in needed]
         size = sum(blob.stat().st_size for blob in spare)
         for blob in spare:

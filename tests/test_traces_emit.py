@@ -43,7 +43,7 @@ def a_turn(tracer: GatewayTracer, user: str = "ada") -> str:
     with tracer.turn(
         agent="support", session="s1", user=user, turn_id="t1", input=f"I am ada@example.org {CANARY}"
     ) as turn:
-        with tracer.memory(turn.traceparent) as memory:
+        with tracer.memory(turn.traceparent, operation="search_memory") as memory:
             memory.count(2)
         with tracer.model(turn.traceparent, requested="m-1", provider="openai") as model:
             model.input([{"role": "user", "content": f"hello {CANARY}"}])
@@ -159,7 +159,7 @@ def test_a_turn_that_runs_again_keeps_its_trace(running: SinkProcess) -> None:
     writing = tracer(running)
     given = {"agent": "support", "session": "s", "user": "u", "turn_id": "t", "input": "x"}
     again, other = writing.turn(**given, trace_id="ab" * 16), writing.turn(**given)
-    memory = writing.memory(again.traceparent)
+    memory = writing.memory(again.traceparent, operation="search_memory")
     for span in (memory, again, other):
         span.end()
     writing.close()

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from bedplate.problems import BedplateError
 from bedplate.problems.catalogue import catalogue
 from bedplate.traces import conventions as c
-from bedplate.traces.erasure import erase_sessions
+from bedplate.traces.erasure import erase_person
 from bedplate.traces.query import get_trace, list_traces, message_text, tail, to_json
 from bedplate.traces.redact import Redactor
-from bedplate.traces.render import render_list, render_trace
+from bedplate.traces.render import render_trace
 from bedplate.traces.rows import span_rows
 from bedplate.traces.segments import Writer
 from bedplate.traces.tree import TraceSpan, preorder
@@ -159,7 +159,7 @@ def test_odd_numbers_stay_json(tmp_path: Path) -> None:
         ["-inf"],
         2**63 - 1,
     )
-    assert erase_sessions(tmp_path, ["s1"]) == 1
+    assert erase_person(tmp_path, "support", "nobody", token="t", sessions=["s1", ""]) == 1
 
 
 def test_a_trace_is_json(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_lines_fit_the_terminal(tmp_path: Path, width: int) -> None:
         tmp_path, root(1, **{c.INPUT_MESSAGES: "word " * 100}), child(1, 1, 2, **long), child(1, 2, 3), child(1, 3, 4)
     )
     trace = get_trace(tmp_path, trace_id(1).hex())
-    shown = render_trace(trace, width, content=True) + render_list([trace.summary], width)
+    shown = render_trace(trace, width, content=True)
     for line in shown.splitlines():
         assert sum(2 if "ぁ" <= ch <= "鿿" else 1 for ch in line) <= max(width, 40)
 
@@ -239,7 +239,7 @@ def test_text_from_tools_cannot_steer_the_terminal(tmp_path: Path) -> None:
         child(1, 1, 2, name=evil),
     )
     trace = get_trace(tmp_path, trace_id(1).hex())
-    shown = render_trace(trace, 100, content=True) + render_list([trace.summary], 100)
+    shown = render_trace(trace, 100, content=True)
     assert not set("\x1b\x07\r\u202e") & set(shown)
     assert not any(line.startswith("fake line") for line in shown.splitlines())
 

@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from bedplate.problems import BedplateError
 from bedplate.traces.emit import pseudonym
-from bedplate.traces.erasure import erase_person, erase_sessions
+from bedplate.traces.erasure import erase_person
 from bedplate.traces.query import count_traces, get_trace, list_traces
 from bedplate.traces.segments import expire, segments
 from bedplate.traces.sink import MAX_BODY, SinkConfig
@@ -322,7 +322,7 @@ def test_erasing_a_person_takes_the_words_not_the_record(tmp_path: Path) -> None
         assert b"zebra" not in all_bytes(running.folder)
         assert count_traces(running.folder) == 5
         assert {s.input for s in list_traces(running.folder)} == {"other words", ""}
-        assert erase_sessions(running.folder, ["s", ""]) == 1
+        assert erase_person(running.folder, "support", "bob", token=TOKEN) == 1
         assert b"other words" not in all_bytes(running.folder)
 
 

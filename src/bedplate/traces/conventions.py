@@ -7,7 +7,7 @@ OpenTelemetry has no name for stands under `bedplate.`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai-dev/0.1.0-dev"
 SCOPE: Final = "bedplate.gateway"
@@ -16,8 +16,7 @@ SCOPE: Final = "bedplate.gateway"
 INVOKE_AGENT: Final = "invoke_agent"
 CHAT: Final = "chat"
 EXECUTE_TOOL: Final = "execute_tool"
-SEARCH_MEMORY: Final = "search_memory"
-UPDATE_MEMORY: Final = "update_memory"
+MemoryOperation = Literal["search_memory", "update_memory"]
 
 OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"

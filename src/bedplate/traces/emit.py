@@ -218,9 +218,7 @@ class GatewayTracer:
         attributes = {c.OPERATION: c.CHAT, c.REQUEST_MODEL: requested, c.PROVIDER: provider}
         return ModelSpan(self._start(f"{c.CHAT} {requested}", "CLIENT", parent, attributes), self._redactor)
 
-    def memory(
-        self, parent: str, *, operation: Literal["search_memory", "update_memory"] = "search_memory"
-    ) -> MemorySpan:
+    def memory(self, parent: str, *, operation: c.MemoryOperation) -> MemorySpan:
         """Open the span of a search in long-term memory, or of an update, below `parent`."""
         return MemorySpan(self._start(operation, "INTERNAL", parent, {c.OPERATION: operation}), self._redactor)
 

@@ -21,11 +21,6 @@ _NAMES = f'$."{c.USER}"', f'$."{c.CONVERSATION}"'
 _IN = "IN (SELECT value FROM json_each(?))"
 
 
-def erase_sessions(folder: Path, sessions: Sequence[str]) -> int:
-    """Erase the traces of some sessions; returns how many there were. Raises BP603 for a segment that fails."""
-    return _erase(folder, sessions, (), ())
-
-
 def erase_person(
     folder: Path, agent: str, user: str, *, token: str, sessions: Sequence[str] = (), traces: Sequence[str] = ()
 ) -> int:
@@ -34,10 +29,7 @@ def erase_person(
     Found by the person's pseudonym (`token` is the sink's token, which keys it), by name where content is `full`, and
     by the sessions and trace ids that the store still knows. Raises BP603 for a segment that fails.
     """
-    return _erase(folder, sessions, traces, (user, pseudonym(token, agent, user)))
-
-
-def _erase(folder: Path, sessions: Sequence[str], traces: Sequence[str], users: Sequence[str]) -> int:
+    users = (user, pseudonym(token, agent, user))
     found: set[str] = set()
     paths = segments(folder)
     for path in paths:

@@ -14,13 +14,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from bedplate.problems import BedplateError, Problem, Where
-from bedplate.traces.segments import VERSION, segments
+from bedplate.traces.segments import COLUMNS, VERSION, segments
 from bedplate.traces.tree import STATUS_ERROR, TraceSpan
 
-_SPAN = (
-    "span_id, parent_id, name, operation, source, started, ended, status, message, agent, stage, session, model, tool,"
-    " decision, input_tokens, output_tokens, cost, attributes, events"
-)
+_SPAN = (*COLUMNS, "attributes", "events")
 
 
 class Reader:
@@ -73,7 +70,7 @@ class Reader:
 
     def spans(self, trace_id: str) -> list[TraceSpan]:
         """The trace's spans. An agent's span under the id of one of the gateway's is left out: it is forged."""
-        columns = ", ".join(f"s.{name}" for name in _SPAN.split(", "))
+        columns = ", ".join(f"s.{name}" for name in _SPAN)
         sql = (
             f"SELECT {columns}, c.body FROM spans s LEFT JOIN content c ON c.trace_id = s.trace_id"
             " AND c.span_id = s.span_id AND c.source = s.source WHERE s.trace_id = ?"
@@ -138,7 +135,7 @@ def _where(
 
 
 def _span(row: tuple[Any, ...]) -> TraceSpan:
-    fields = dict(zip(_SPAN.split(", "), row, strict=False))
+    fields = dict(zip(_SPAN, row, strict=False))
     fields["attributes"] = json.loads(fields["attributes"])
     fields["events"] = json.loads(fields["events"])
     return TraceSpan(**fields, content=json.loads(row[-1]) if row[-1] else {})

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from bedplate.traces import conventions as c
-from bedplate.traces.query import Trace, TraceSummary, message_text
+from bedplate.traces.query import Trace, message_text
 from bedplate.traces.tree import TraceSpan
 
 BAR = 16
@@ -36,17 +36,6 @@ def render_trace(trace: Trace, width: int = 80, content: bool = False) -> str:
         lines += _with_facts(line.rstrip(), span, width)
         lines += _said(span, width) if content else []
     return "\n".join(lines) + "\n"
-
-
-def render_list(summaries: Sequence[TraceSummary], width: int = 80) -> str:
-    """One line a trace: id, when (UTC), how long, status, tokens, tool calls, what was asked."""
-    lines = []
-    for s in summaries:
-        when = datetime.fromtimestamp(s.started, UTC).strftime("%m-%d %H:%M:%S")
-        tools = f"{s.tool_calls} calls" + (f", {s.denials} denied" if s.denials else "")
-        line = f"{s.trace_id[:8]}  {when}  {duration(s.duration_ms):>8}  {s.status:<10}  {tools}  {s.input}"
-        lines.append(_cut(clean(line), width))
-    return "".join(f"{line}\n" for line in lines)
 
 
 def duration(milliseconds: float) -> str:

@@ -9,8 +9,9 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 
 VERSION = 1
@@ -41,18 +42,15 @@ CREATE INDEX logs_by_trace ON logs (trace_id);
 
 
 @dataclass(frozen=True, slots=True)
-class SpanRow:
-    """One span as stored. Ids are hexadecimal, times nanoseconds since 1970, `cost` US dollars.
+class SpanFields:
+    """What a span is stored and read with; each field is a column.
 
-    `source` is part of the key: an agent that sends a span under the id of one of the gateway's cannot displace it.
-    `content` (JSON or empty) goes into a table of its own, so that it can be erased alone.
+    Ids are hexadecimal, times nanoseconds since 1970, `cost` US dollars; `source` is `agent` for what the agent sent.
     """
 
-    trace_id: str
     span_id: str
     parent_id: str
     name: str
-    kind: int
     operation: str
     source: str
     started: int
@@ -68,6 +66,21 @@ class SpanRow:
     input_tokens: int | None
     output_tokens: int | None
     cost: float | None
+
+
+COLUMNS = tuple(field.name for field in fields(SpanFields))
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRow(SpanFields):
+    """One span as stored.
+
+    `source` is part of the key: an agent that sends a span under the id of one of the gateway's cannot displace it.
+    `content` (JSON or empty) goes into a table of its own, so that it can be erased alone.
+    """
+
+    trace_id: str
+    kind: int
     resource: str
     attributes: str
     events: str
@@ -89,8 +102,9 @@ class LogRow:
     resource: str
 
 
-_SPAN_COLUMNS = 23
-_INSERT_SPAN = f"INSERT OR IGNORE INTO spans VALUES ({', '.join('?' * _SPAN_COLUMNS)})"
+_STORED = (*COLUMNS, "trace_id", "kind", "attributes", "events", "resource")
+_INSERT_SPAN = f"INSERT OR IGNORE INTO spans ({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))})"
+_values = attrgetter(*_STORED[:-1])
 
 
 class Writer:
@@ -108,7 +122,9 @@ class Writer:
         connection = self._today()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(_INSERT_SPAN, [self._span_values(connection, row) for row in spans])
+            connection.executemany(
+                _INSERT_SPAN, [(*_values(row), self._resource(connection, row.resource)) for row in spans]
+            )
             connection.executemany(
                 "INSERT OR IGNORE INTO content VALUES (?, ?, ?, ?)",
                 [(row.trace_id, row.span_id, row.source, row.content) for row in spans if row.content],
@@ -123,14 +139,6 @@ class Writer:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-
-    def _span_values(self, connection: sqlite3.Connection, row: SpanRow) -> tuple[object, ...]:
-        return (
-            row.trace_id, row.span_id, row.parent_id, row.name, row.kind, row.operation, row.source, row.started,
-            row.ended, row.status, row.message, row.agent, row.stage, row.session, row.model, row.tool, row.decision,
-            row.input_tokens, row.output_tokens, row.cost, self._resource(connection, row.resource), row.attributes,
-            row.events,
-        )  # fmt: skip
 
     def _resource(self, connection: sqlite3.Connection, body: str) -> int:
         known = self._resources.get(body)

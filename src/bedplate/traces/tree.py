@@ -10,34 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bedplate.traces.segments import SpanFields
+
 STATUS_ERROR = 2
 
 
 @dataclass(frozen=True)
-class TraceSpan:
-    """One span. Times are nanoseconds since 1970, `cost` US dollars; `source` is `agent` for what the agent sent.
+class TraceSpan(SpanFields):
+    """One span as read.
 
     `depth` counts from 0. `orphan`: its parent never came (or lies in a circle), so its place is a guess.
     """
 
-    span_id: str
-    parent_id: str
-    name: str
-    operation: str
-    source: str
-    started: int
-    ended: int
-    status: int
-    message: str
-    agent: str
-    stage: str
-    session: str
-    model: str
-    tool: str
-    decision: str
-    input_tokens: int | None
-    output_tokens: int | None
-    cost: float | None
     attributes: Mapping[str, Any]
     content: Mapping[str, Any]
     events: Sequence[Any]

@@ -68,6 +68,17 @@ def test_status_says_how_users_are_kept_apart(stage: Stage, tmp_path: Path) -> N
         assert "isolation" not in ok(tmp_path, "status").out
 
 
+@pytest.mark.parametrize("command", ["traces list", "logs", "memory show --user me"])
+def test_what_others_wrote_cannot_steer_the_terminal(stage: Stage, command: str) -> None:
+    """Escape sequences in questions, facts and logs are shown as what they are, not sent to the terminal."""
+    with (stage.home / "logs/agent.log").open("a") as log:
+        log.write("steering \x1b[2J\n")
+    ok(stage.folder, "ask", "My name is steering \x1b]0;owned\x07.")
+    shown = ok(stage.folder, *command.split()).out
+    assert "steering" in shown
+    assert not {"\x1b", "\x07"} & set(shown)
+
+
 @cache
 def _registry() -> Registry[Any]:
     published = [json.loads(path.read_text("utf-8")) for path in SCHEMAS.iterdir()]

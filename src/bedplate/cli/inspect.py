@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage
-from bedplate.cli.output import ago, say, show, show_json, show_line, strong, table
+from bedplate.cli.output import ago, printable, say, show, show_json, show_line, strong, table
 
 _MARKS = {"pass": "ok", "warn": "!", "fail": "x", "skip": "-", "info": "i"}
 
@@ -97,7 +97,7 @@ def _log_line(process: str, line: str, as_json: bool) -> None:
     if as_json:
         show_line({"schema": "bedplate.dev/log-line/v1", "process": process, "line": line})
     else:
-        show(f"{process:<10} {line}")
+        show(f"{process:<10} {printable(line)}")
 
 
 def _tail(path: Path, lines: int) -> list[str]:

@@ -107,10 +107,20 @@ def error_document(problems: Sequence[Problem], exit_code: ExitCode) -> dict[str
     }
 
 
+def printable(text: str) -> str:
+    """One line that cannot steer a terminal, whoever wrote it: control characters are shown, not sent."""
+    if text.isprintable():
+        return text
+    from bedplate.traces.render import clean
+
+    return clean(text)
+
+
 def table(rows: Sequence[Sequence[str]], *, indent: int = 2) -> str:
     """Columns aligned by spaces; the last column is cut to the terminal's width."""
     if not rows:
         return ""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
     limit = width()
     lines = []

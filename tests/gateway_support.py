@@ -29,7 +29,7 @@ from bedplate.blueprint.model import (
 )
 from bedplate.problems import BedplateError
 from bedplate.runtime.gateway.gateway import Gateway, Parts
-from bedplate.runtime.gateway.serving import Server
+from bedplate.runtime.gateway.serving import AGENT, Server
 from bedplate.runtime.models.api import ChatReply, Chunk
 from bedplate.runtime.tools.api import Arguments, CallContext, Operation, Question, Source, ToolResult
 from bedplate.store import Store
@@ -292,7 +292,7 @@ async def running(
     inner = gateway.with_router(model, price)
     await gateway.start()
     sockets = listener(), listener()
-    servers = Server(gateway.outer.app, sockets[0]), Server(inner.for_agent(1), sockets[1])
+    servers = Server(gateway.outer.app, sockets[0]), Server(inner.for_agent(1), sockets[1], most=AGENT)
     urls = [f"http://127.0.0.1:{s.getsockname()[1]}" for s in sockets]
     for server in servers:
         await server.begin()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -54,20 +55,25 @@ class Process:
         self.outer, self.inner = listener(), listener()
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: socket.socket | None = None
+        self.told = b""
 
-    def start(self) -> float:
-        """Start it and hand it the agent's listener; seconds until `/ping` answers."""
+    def start(self, descriptors: tuple[int, int] | None = None) -> float:
+        """Start it and hand it the agent's listener; seconds until `/ping` answers.
+
+        `descriptors`: how many it may have open, the soft and the hard limit.
+        """
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        descriptors = (self.outer.fileno(), theirs.fileno())
+        given = (self.outer.fileno(), theirs.fileno())
         environment = {
             "PATH": os.environ["PATH"],
-            "BEDPLATE_LISTEN_FD": str(descriptors[0]),
-            "BEDPLATE_AGENT_FD": str(descriptors[1]),
+            "BEDPLATE_LISTEN_FD": str(given[0]),
+            "BEDPLATE_AGENT_FD": str(given[1]),
         }
         began = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-m", "bedplate.runtime.gateway", str(self.config)],
-            env=environment, pass_fds=descriptors, stderr=subprocess.PIPE,
+            env=environment, pass_fds=given, stderr=subprocess.PIPE,
+            preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)) if descriptors else None,
         )  # fmt: skip
         theirs.close()
         socket.send_fds(self.channel, [json.dumps({"agent": 1}).encode() + b"\n"], [self.inner.fileno()])
@@ -83,7 +89,7 @@ class Process:
         """Send a signal and wait; the exit code."""
         assert self.process is not None
         self.process.send_signal(how)
-        self.process.communicate(timeout=15)
+        _, self.told = self.process.communicate(timeout=15)
         if self.channel:
             self.channel.close()
         return self.process.returncode

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bedplate.problems import BedplateError
 from bedplate.runtime.gateway.config import load_config
+from bedplate.runtime.gateway.connections import raise_descriptors, tell_accept_errors_seldom
 from bedplate.runtime.gateway.gateway import Gateway, build
 from bedplate.runtime.gateway.inner import Inner
 from bedplate.runtime.gateway.serving import AgentFaces, Server
@@ -23,6 +24,7 @@ async def serve(gateway: Gateway, inner: Inner, listener: socket.socket, agents:
     """Run until SIGTERM or SIGINT. The callers' socket is served last, so that who answers `/ping` is ready."""
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    tell_accept_errors_seldom(loop)
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, told_to_stop.set)
     faces, outer = AgentFaces(inner.for_agent, gateway.turns.agent_gone), Server(gateway.outer.app, listener)
@@ -41,8 +43,10 @@ async def serve(gateway: Gateway, inner: Inner, listener: socket.socket, agents:
 def main(arguments: list[str]) -> int:
     """Start and serve. A problem is told on standard error, which is the process's log; the exit code is then 1."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx2", "httpcore2", "uvicorn"):
+    for chatty in ("httpx2", "httpcore2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of every request that is no HTTP
+    raise_descriptors()
     try:
         gateway, inner = build(load_config(Path(arguments[0])))
         listener = socket.socket(fileno=int(os.environ["BEDPLATE_LISTEN_FD"]))

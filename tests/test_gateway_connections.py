@@ -1,0 +1,201 @@
+"""Connections that never send a whole request, too many of them, and a process without descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from bedplate.runtime.gateway.serving import AGENT, Server
+from gateway_support import listener
+from test_gateway_process import Process
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+HALF = b"GET / HTTP/1.1\r\nHost:"
+ENDLESS = asyncio.Event()
+"""Set when the answer of `/endless` has ended."""
+
+
+async def _said(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def _endless(_: Request) -> Response:
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 100_000
+                await asyncio.sleep(0)
+        finally:
+            ENDLESS.set()
+
+    return StreamingResponse(body())
+
+
+@asynccontextmanager
+async def served(**bounds: Any) -> AsyncIterator[int]:
+    """A face that answers `GET` at once and `POST` with the size of the body; gives its port."""
+    ENDLESS.clear()
+    ok = Route("/", lambda _: PlainTextResponse("ok"))
+    app = Starlette(routes=[ok, Route("/", _said, methods=["POST"]), Route("/endless", _endless)])
+    server = Server(app, face := listener(), **bounds)
+    port = int(face.getsockname()[1])
+    await server.begin()
+    try:
+        yield port
+    finally:
+        server.force_exit = True
+        await server.end()
+
+
+async def drip(writer: asyncio.StreamWriter, byte: bytes) -> None:
+    with contextlib.suppress(ConnectionError):
+        while True:
+            writer.write(byte)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+
+async def ended(reader: asyncio.StreamReader) -> None:
+    """Wait until the other side has closed."""
+    async with asyncio.timeout(3):
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1000):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("sent", "dripped"),
+    [
+        (b"", b""),
+        (HALF, b""),
+        (HALF, b"x"),
+        (GET + HALF, b""),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", b"x"),
+    ],
+)
+async def test_half_a_request(sent: bytes, dripped: bytes) -> None:
+    """A connection that sends no whole head in time is closed, however busily it sends; so is an endless body."""
+    async with served(head_within=0.3) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        dripping = asyncio.create_task(drip(writer, dripped)) if dripped else None
+        began = time.monotonic()
+        await ended(reader)
+        assert time.monotonic() - began > 0.2
+        if dripping:
+            dripping.cancel()
+        writer.close()
+
+
+async def test_patience_where_it_is_due() -> None:
+    """A slow body is read to its end, and a connection between two requests stays open."""
+    async with served(head_within=0.2) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+        for _ in range(5):
+            await asyncio.sleep(0.1)
+            writer.write(b"x")
+        assert (await reader.readuntil(b"\r\n\r\n5")).startswith(b"HTTP/1.1 200")
+        await asyncio.sleep(0.5)
+        writer.write(GET)
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+async def test_answer_that_nobody_reads() -> None:
+    """A peer that does not read is given up, and what is streamed to it ends."""
+    async with served(read_within=0.3) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+        writer.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(5):
+            await ENDLESS.wait()
+        writer.close()
+
+
+async def test_one_connection_too_many() -> None:
+    """Past its bound a face closes new connections at once, and takes them again when others have ended."""
+    async with served(most=3) as port:
+        open_ones = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await ended(reader)
+        writer.close()
+        open_ones[0][1].write(GET)
+        assert await open_ones[0][0].readuntil(b"ok")
+        for _, each in open_ones:
+            each.close()
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            await asyncio.sleep(0.05)
+            assert (await http.get(f"http://127.0.0.1:{port}/")).text == "ok"
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Any:
+    made = Process(tmp_path)
+    yield made
+    if made.process and made.process.poll() is None:
+        made.stop(signal.SIGKILL)
+    made.outer.close()
+    made.inner.close()
+
+
+def ping(process: Process) -> int:
+    return httpx2.get(process.url(process.outer) + "/ping", trust_env=False, timeout=5).status_code
+
+
+def half_sent(process: Process, count: int) -> list[socket.socket]:
+    """As an agent: many connections with half a request each."""
+    made = [socket.create_connection(process.inner.getsockname(), timeout=5) for _ in range(count)]
+    for each in made:
+        with contextlib.suppress(ConnectionError):
+            each.send(HALF)
+    return made
+
+
+def test_agent_cannot_starve_the_callers(process: Process) -> None:
+    """Hundreds of half-sent requests of an agent take a bounded number of descriptors, and callers are answered."""
+    process.start(descriptors=(100, 4096))
+    assert process.process is not None
+    with contextlib.ExitStack() as stack:
+        for each in half_sent(process, 400):
+            stack.enter_context(each)
+        assert [ping(process) for _ in range(5)] == [200] * 5
+        held = len(list(Path(f"/proc/{process.process.pid}/fd").iterdir()))
+        assert AGENT < held < AGENT + 60
+        assert resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE) == (4096, 4096)
+
+
+def test_without_descriptors(process: Process) -> None:
+    """A gateway that has no descriptors left says so once, does not spin, and answers as soon as some are free."""
+    process.start(descriptors=(90, 90))
+    assert process.process is not None
+    many = half_sent(process, 100)
+    time.sleep(1.5)
+    before = cpu(process.process.pid)
+    time.sleep(1.5)
+    assert cpu(process.process.pid) - before < 0.75
+    for each in many:
+        each.close()
+    assert ping(process) == 200
+    assert process.stop(signal.SIGTERM) == 0
+    assert process.told.count(b"cannot be accepted") == 1
+
+
+def cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -38,6 +38,14 @@ def open_checked(manifest: Path, stage: str | None) -> Target:
     return _open(manifest, stage, _problems_of_draft)
 
 
+def open_buildable(manifest: Path) -> Target:
+    """The first stage, and everything that `validate` would say of any: a build is for all of them."""
+    loaded = examine(manifest)
+    made = drafts(loaded)
+    _raise_errors(p for one in made for p in _problems_of_draft(one))
+    return target(manifest, loaded, made[0].sketch, made[0].inputs)
+
+
 def open_deployable(manifest: Path, stage: str | None, environment: Mapping[str, str] | None = None) -> Target:
     """`open_checked`, and every secret is set: nothing is planned or started that could not run."""
 

@@ -91,7 +91,8 @@ def up(target: Target, *, allow_unsandboxed: bool = False, on_event: EventSink |
     _require_usable(target)
     sandbox, program = _prepared(allow_unsandboxed)
     with BuildStore(target.home).holding():
-        return _up(deployable(target), sandbox, program, on_event)
+        release = _up(deployable(target), sandbox, program, on_event)
+    return replace(release, troubles=(*release.troubles, *_collect(target)))
 
 
 def _up(target: Target, sandbox: str, program: Program, on_event: EventSink | None) -> Release:
@@ -137,6 +138,17 @@ def _left(target: Target, deployed: bool, made: bool) -> tuple[Problem, ...]:
         severity=Severity.WARNING,
     )
     return (problem,)
+
+
+def _collect(target: Target) -> tuple[str, ...]:
+    """Remove builds that nothing needs any more; where that cannot be done, why. What is up stays up."""
+    from bedplate.release.builds.using import collect
+
+    try:
+        collect(target.home)
+    except BedplateError as error:
+        return tuple(f"{problem.code} {problem.summary}" for problem in error.problems)
+    return ()
 
 
 def _troubles(engine: Engine, target: Target) -> tuple[str, ...]:

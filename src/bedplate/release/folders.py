@@ -20,3 +20,8 @@ def make_home(project: Path) -> Path:
     if not ignore.exists():
         ignore.write_text("*\n")
     return folder
+
+
+def home_of(manifest: Path) -> Path:
+    """The project's folder of a manifest, whether the manifest is there or not."""
+    return (manifest if manifest.is_dir() else manifest.parent).resolve()

@@ -87,6 +87,9 @@ def value_text(path: str, value: Any) -> str:
             return str(int(value))
         case list() | tuple():
             return f"[{', '.join(value_text('', item) for item in value)}]"
+        case Mapping():
+            written = ", ".join(f"{key}: {value_text('', item)}" for key, item in value.items())
+            return f"{{{written}}}"
         case _ if value is UNKNOWN:
             return "(known after up)"
         case _:

@@ -146,6 +146,10 @@ class BuildStore:
         found = list((self.folder / "records").glob("*.json"))
         return tuple(PREFIX + p.stem for p in sorted(found, key=lambda p: (-p.stat().st_mtime_ns, p.stem)))
 
+    def made(self, digest: str) -> float:
+        """When a build was made last (Unix time)."""
+        return self.record(digest).stat().st_mtime
+
     def records(self) -> tuple[Build, ...]:
         """All builds, the newest first; their contents are not read. Raises BP760 for a damaged record."""
         return tuple(verify.read_record(self, digest) for digest in self.digests())
@@ -177,10 +181,11 @@ class BuildStore:
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
 
-    def collect(self, keep: Collection[str]) -> Collected | None:
-        """Remove every build whose digest is not in `keep`, and what no build needs. None where others hold the store.
+    def collect(self, needed: Callable[[], Collection[str]]) -> Collected | None:
+        """Remove every build but those that `needed` tells, and what no build needs. None where others hold the store.
 
-        Raises BP760 where the record of a build to keep is damaged: what it needs is then unknown.
+        `needed` is asked once nobody can make a build any more. Raises BP760 where the record of a build to keep is
+        damaged: what it needs is then unknown.
         """
         if not self.folder.is_dir():
             return Collected((), 0)
@@ -189,7 +194,7 @@ class BuildStore:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return None
-            return self._collect(set(keep))
+            return self._collect(set(needed()))
 
     def _collect(self, keep: set[str]) -> Collected:
         removed = [digest for digest in self.digests() if digest not in keep]

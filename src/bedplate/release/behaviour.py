@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,9 +52,19 @@ class SuiteState:
     pull_request: bool = True
 
 
-def results_in(folders: Iterable[Path]) -> tuple[Document, ...]:
-    """Every eval result below the folders, newest first. Raises BP776 for a file that is none."""
-    paths = [path for folder in folders for path in folder.glob("*/*.json")]
+def result_name(started: float, behaviour: str) -> str:
+    """The name of a result's file: names in order are results in order, and tell which behaviour was asked."""
+    return f"{datetime.fromtimestamp(started, UTC):%Y%m%dT%H%M%S.%fZ}-{_short(behaviour)}.json"
+
+
+def _short(behaviour: str) -> str:
+    return behaviour.removeprefix("sha256:")[:12]
+
+
+def results_in(folders: Iterable[Path], behaviours: Iterable[str]) -> tuple[Document, ...]:
+    """The eval results of some behaviours below the folders, newest first. Raises BP776 for a file that is none."""
+    endings = tuple(f"-{_short(behaviour)}.json" for behaviour in behaviours if behaviour)
+    paths = [path for folder in folders for path in folder.glob("*/*.json") if path.name.endswith(endings)]
     return tuple(_read(path) for path in sorted(paths, key=lambda p: p.name, reverse=True))
 
 
@@ -76,10 +87,10 @@ def suites_of(blueprint: Blueprint, results: Sequence[Document], baseline: str =
 def _state(suite: EvalSuite, blueprint: Blueprint, results: Sequence[Document], baseline: str) -> SuiteState:
     own = [r for r in results if r["suite"] == suite.name]
     found = next((r for r in own if _counts(r, suite, blueprint)), None)
-    asked = {"promote": "promote" in suite.run_on, "pull_request": "pullRequest" in suite.run_on}
+    promote, pull_request = "promote" in suite.run_on, "pullRequest" in suite.run_on
     if found is None:
         gates = tuple(GateState(g.metric, _bound(g.min, g.max), "notRun", where=g.where) for g in suite.gates)
-        return SuiteState(suite.name, "notRun", gates, **asked)
+        return SuiteState(suite.name, "notRun", gates, promote=promote, pull_request=pull_request)
     before = next((r for r in own if r["behaviourDigest"] == baseline), None) if baseline else None
     lost, won = _moved(before, found) if before is not None else ((), ())
     cases = found["cases"]
@@ -93,7 +104,8 @@ def _state(suite: EvalSuite, blueprint: Blueprint, results: Sequence[Document], 
         compared=before is not None,
         newly_failing=lost,
         newly_passing=won,
-        **asked,
+        promote=promote,
+        pull_request=pull_request,
     )
 
 

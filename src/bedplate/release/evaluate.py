@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedplate import __version__
 from bedplate.blueprint.model import Blueprint, EvalSuite, PythonTool, SearchTool
 from bedplate.problems import BedplateError, ExitCode, Problem
+from bedplate.release.behaviour import result_name
 
 if TYPE_CHECKING:
     from bedplate.evals.model import Ask, AskReply, AskRequest, Dataset, Fault
@@ -87,29 +88,39 @@ def evaluate(
     repeats: int | None = None,
     concurrency: int = 4,
     progress: Callable[[Progress], None] | None = None,
+    results: Path | None = None,
 ) -> list[SuiteReport]:
-    """Run the suites and judge their gates. Raises BedplateError before anything is asked where that cannot be done."""
+    """Run the suites and judge their gates; reports are kept in `results`, else in the stage's folder.
+
+    Raises BedplateError before anything is asked where that cannot be done.
+    """
     blueprint = stage.target.blueprint
     suites = choose_suites(blueprint, names)
     if not stage.current:
         raise BedplateError(
             Problem("BP708", "what runs differs from the manifest", fix=f"bedplate up --stage {blueprint.stage}")
         )
-    return asyncio.run(_evaluate(stage, suites, repeats, concurrency, progress))
+    run = _Run(stage, repeats, concurrency, progress, results or stage.target.paths.evals)
+    return asyncio.run(_evaluate(run, suites))
 
 
-async def _evaluate(
-    stage: RunningStage,
-    suites: Sequence[EvalSuite],
-    repeats: int | None,
-    concurrency: int,
-    progress: Callable[[Progress], None] | None,
-) -> list[SuiteReport]:
+@dataclass(frozen=True)
+class _Run:
+    """How suites are run: against which stage, how often, how many at once, and where reports go."""
+
+    stage: RunningStage
+    repeats: int | None
+    concurrency: int
+    progress: Callable[[Progress], None] | None
+    results: Path
+
+
+async def _evaluate(run: _Run, suites: Sequence[EvalSuite]) -> list[SuiteReport]:
     from bedplate.evals.dataset import load_dataset
     from bedplate.runtime.client import StageClient
     from bedplate.store import Store
 
-    blueprint = stage.target.blueprint
+    stage, blueprint = run.stage, run.stage.target.blueprint
     store = Store.open(stage.target.paths.memory)
     users: set[str] = set()
     reports = []
@@ -118,7 +129,7 @@ async def _evaluate(
             ask = _asker(client, store, users)
             for suite in suites:
                 dataset = load_dataset(Path(blueprint.project) / suite.dataset, file=suite.dataset)
-                reports.append(await _run(stage, suite, dataset, ask, repeats, concurrency, progress))
+                reports.append(await _run(run, suite, dataset, ask))
     finally:
         for user in users:
             store.forget(blueprint.name, user)
@@ -126,29 +137,21 @@ async def _evaluate(
     return reports
 
 
-async def _run(
-    stage: RunningStage,
-    suite: EvalSuite,
-    dataset: Dataset,
-    ask: Ask,
-    repeats: int | None,
-    concurrency: int,
-    progress: Callable[[Progress], None] | None,
-) -> SuiteReport:
+async def _run(how: _Run, suite: EvalSuite, dataset: Dataset, ask: Ask) -> SuiteReport:
     from bedplate.evals.gates import judge_all
     from bedplate.evals.model import RunInfo
     from bedplate.evals.report import SuiteReport
     from bedplate.evals.runner import run
 
-    blueprint = stage.target.blueprint
+    blueprint = how.stage.target.blueprint
     results = await run(
         suite,
         dataset,
         ask,
-        concurrency=concurrency,
-        repeats=repeats,
+        concurrency=how.concurrency,
+        repeats=how.repeats,
         timeout=blueprint.limits.timeout,
-        progress=progress,
+        progress=how.progress,
     )
     info = RunInfo(
         agent=blueprint.name,
@@ -159,17 +162,17 @@ async def _run(
         tool_version=__version__,
     )
     report = SuiteReport(results, judge_all(suite, results), info)
-    _keep(stage, report)
+    _keep(how.results, report)
     return report
 
 
-def _keep(stage: RunningStage, report: SuiteReport) -> Path:
+def _keep(results: Path, report: SuiteReport) -> Path:
     from bedplate.evals.report import dumps
 
-    folder = stage.target.paths.evals / report.results.suite
+    folder = results / report.results.suite
     for each in (folder.parent, folder):
         each.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"{datetime.fromtimestamp(report.results.started, UTC):%Y%m%dT%H%M%S.%fZ}.json"
+    path = folder / result_name(report.results.started, report.info.behaviour_digest)
     path.touch(mode=0o600)
     path.write_text(dumps(report), "utf-8")
     return path

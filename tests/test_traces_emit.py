@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -294,6 +296,21 @@ def test_a_dead_sink_neither_blocks_nor_breaks_a_turn(caplog: pytest.LogCaptureF
     writing.close()
     assert writing.dropped == 100
     assert "spans dropped (100 in all)" in caplog.text
+
+
+TRUSTED = """
+import gc, ssl, sys
+from bedplate.traces.outbox import Outbox
+outbox = Outbox(sys.argv[1], "token")
+print(sum(found.cert_store_stats()["x509_ca"] for found in gc.get_objects() if isinstance(found, ssl.SSLContext)))
+"""
+
+
+@pytest.mark.parametrize(("url", "reads"), [("http://127.0.0.1:9", False), ("https://127.0.0.1:9", True)])
+def test_plain_http_reads_no_certificates(url: str, reads: bool) -> None:
+    """Towards a sink on plain HTTP no certificates are read, which would slow the gateway's start; TLS has them."""
+    done = subprocess.run([sys.executable, "-c", TRUSTED, url], capture_output=True, text=True, timeout=60, check=True)
+    assert (int(done.stdout) > 0) == reads
 
 
 def test_the_queue_is_bounded(running: SinkProcess) -> None:

@@ -184,7 +184,7 @@ def who(environment: Mapping[str, str]) -> dict[str, str]:
 
     Variables: GitHub's "Variables reference" and GitLab's "Predefined CI/CD variables".
     """
-    found = {"user": _os_user()}
+    found = {"user": os_user()}
     if environment.get("GITHUB_ACTIONS") == "true":
         server, repository = environment.get("GITHUB_SERVER_URL", ""), environment.get("GITHUB_REPOSITORY", "")
         run = f"{server}/{repository}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}"
@@ -195,8 +195,8 @@ def who(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _os_user() -> str:
-    """By the process's user id: variables such as LOGNAME say what one likes."""
+def os_user() -> str:
+    """The user by the process's id: variables such as LOGNAME say what one likes."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

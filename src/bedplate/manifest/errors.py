@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bedplate.manifest.words import suggest
+from bedplate.manifest.words import VERBS, one_verb, suggest
 from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem, Where
 
@@ -49,8 +49,8 @@ def translate(error: ValidationError, source: Source, blocked: Collection[Path])
         if source.below(path, blocked) or (detail["type"] == "missing" and path in misspelt):
             continue
         problem = _problem(detail, path, source)
-        if detail["type"] == "extra_forbidden" and (likely := meant(path, source.data)):
-            misspelt.add((*path[:-1], likely))
+        if detail["type"] == "extra_forbidden":
+            misspelt |= {(*path[:-1], likely) for likely in _instead(path, source.data)}
         problems.append(problem)
     return problems
 
@@ -82,6 +82,12 @@ def _problem(detail: ErrorDetails, path: Path, source: Source) -> Problem:
     if kind in _EXPECTED:
         return _wrong_type(_EXPECTED[kind], detail["input"], name, where)
     match kind:
+        case "missing" | "too_short" if path[-1:] == ("scopes",):
+            return _no_scopes(path, source)
+        case "missing" if _is_verb(path):
+            return Problem("BP017", "a scope has no verb", where, fix=one_verb(_verbs(path, source.data)))
+        case "extra_forbidden" if _is_verb(path):
+            return _wrong_verb(path, source)
         case "missing":
             return _missing(path, source)
         case "extra_forbidden":
@@ -129,12 +135,39 @@ def _missing(path: Path, source: Source) -> Problem:
     return Problem("BP011", summary, source.where(path[:-1]), fix=fix)
 
 
+def _no_scopes(path: Path, source: Source) -> Problem:
+    name = source.data["tools"][path[1]].get("name") if len(path) == 3 else None
+    named = f"tool `{name}`" if isinstance(name, str) else dotted(path[:-1])
+    fix = 'write down what it may do, e.g. scopes: [{call: "*"}]; without a scope it may do nothing'
+    return Problem("BP107", f"{named} has no scopes", source.where(path[:-1]), fix=fix)
+
+
+def _is_verb(path: Path) -> bool:
+    return path[-1] in VERBS and path[-3:-2] == ("scopes",)
+
+
+def _verbs(path: Path, data: Any) -> list[str]:
+    return [key for key in _known(path[:-1], data) if key in VERBS]
+
+
+def _wrong_verb(path: Path, source: Source) -> Problem:
+    fix = f"use {' or '.join(f'`{verb}`' for verb in _verbs(path, source.data))} here"
+    summary = f"`{path[-1]}` is not a verb of this type of tool"
+    return Problem("BP018", summary, source.where(path, key=True), fix=fix)
+
+
 def _unknown(path: Path, source: Source) -> Problem:
     known = _known(path[:-1], source.data)
     meant = suggest(str(path[-1]), known)
     parent = dotted(path[:-1]) or "a manifest"
     fix = f"did you mean `{meant}`?" if meant else f"the keys here are {', '.join(known)}" if known else "remove it"
     return Problem("BP012", f"`{path[-1]}` is not a key of {parent}", source.where(path, key=True), fix=fix)
+
+
+def _instead(path: Path, data: Any) -> list[str]:
+    """The keys of which nobody should say that they are missing, since an unknown key stands in their place."""
+    likely = meant(path, data)
+    return _verbs(path, data) if _is_verb(path) else [likely] if likely else []
 
 
 def meant(path: Path, data: Any) -> str | None:

@@ -6,6 +6,7 @@ that was left out. It is for checking only: whoever finds a problem refuses the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,26 @@ STAND_INS = {
     "instructions": "Answer.",
 }
 """For required sections that cannot be read: values of which no check complains."""
+_SCOPES = {
+    "search": [{"read": "*"}],
+    "python": [{"call": "*"}],
+    "mcp": [{"call": "*"}],
+    "http": [{"get": "https://example.com/*"}],
+}
+
+
+def _stand_ins(path: Path, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What may be missing from a mapping without spoiling what else it says."""
+    match path:
+        case ():
+            return STAND_INS
+        case ("data", int()):
+            return {"type": "files"}
+        case ("tools", int()):
+            scopes = _SCOPES.get(data["type"]) if isinstance(data.get("type"), str) else None
+            return {"scopes": scopes} if scopes else {}
+        case _:
+            return {}
 
 
 @dataclass(frozen=True)
@@ -44,9 +65,10 @@ class Gaps:
         cut, absent = set(self.cut), set(self.absent)
         for detail in error.errors(include_url=False, include_input=True):
             path = written_path(detail, source.data)
-            fault = path[:-1] if detail["type"] == "missing" else path
-            if fault:  # a missing section gets its stand-in
-                cut.add(source.written(fault))
+            if detail["type"] != "missing":
+                cut.add(source.written(path))
+            elif path[-1] not in _stand_ins(path[:-1], detail["input"]):
+                cut.add(source.written(path[:-1]))
             if detail["type"] == "extra_forbidden" and (key := meant(path, source.data)):
                 absent.add((*source.written(path[:-1]), key))
         return Gaps(frozenset(cut), frozenset(absent))
@@ -64,7 +86,7 @@ def mended(source: Source, gaps: Gaps) -> tuple[Manifest, Source]:
             return Manifest.model_validate(part.data), part
         except ValidationError as error:
             wider = gaps.widened(error, part)
-            if wider.cut == gaps.cut:  # cannot happen: every error but of a missing section names a part that is there
+            if wider.cut == gaps.cut:  # cannot happen: what has no stand-in is a part that is there
                 raise
             gaps = wider
 
@@ -72,9 +94,7 @@ def mended(source: Source, gaps: Gaps) -> tuple[Manifest, Source]:
 def _without(source: Source, gaps: Gaps) -> Source:
     copy = _Copy(source, gaps)
     data = copy.of(source.data, (), ())
-    missing = {key: value for key, value in STAND_INS.items() if key not in data}
-    lost = copy.lost | {(key,) for key in missing} | source.lost
-    return Source(source.tree, {**data, **missing}, copy.moved, frozenset(lost), source.raw)
+    return Source(source.tree, data, copy.moved, source.lost | copy.lost, source.raw)
 
 
 @dataclass
@@ -101,7 +121,10 @@ class _Copy:
         here = self.source.written(old)
         self.lost.update((*new, path[-1]) for path in self.gaps.absent if path[:-1] == here)
         kept = [key for key in value if self.stays((*old, key), (*new, key))]
-        return {key: self.of(value[key], (*old, key), (*new, key)) for key in kept}
+        copied = {key: self.of(value[key], (*old, key), (*new, key)) for key in kept}
+        missing = {key: stand_in for key, stand_in in _stand_ins(new, copied).items() if key not in copied}
+        self.lost.update((*new, key) for key in missing)
+        return {**copied, **missing}
 
     def items(self, value: list[Any], old: Path, new: Path) -> list[Any]:
         kept = [index for index in range(len(value)) if self.stays((*old, index), (*new, -1))]

@@ -23,19 +23,19 @@ class Source:
     """A document and where each part of it was written; `moved` maps merged paths to paths of the file.
 
     A document with problems is checked further without the parts at fault: `lost` are the paths of what `data` lacks
-    for that reason (an item of a list as -1), `whole` is the document before.
+    for that reason (an item of a list as -1), `raw` is the document before.
     """
 
     tree: Tree
     data: Any
     moved: Mapping[Path, Path] = field(default_factory=dict)
     lost: frozenset[Path] = frozenset()
-    whole: Any = None
+    origin: Source | None = None
 
     @property
-    def raw(self) -> Any:
+    def raw(self) -> Source:
         """The document as it was written, with the parts at fault."""
-        return self.data if self.whole is None else self.whole
+        return self.origin or self
 
     def where(self, path: Path, *, key: bool = False) -> Where:
         """The place of `path`, or of its nearest parent that is written."""

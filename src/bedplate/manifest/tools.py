@@ -19,9 +19,7 @@ from bedplate.manifest.fields import (
     Variable,
     refuse,
 )
-
-VERBS = ("read", "call", "get", "post", "put", "patch", "delete", "head", "options")
-"""Every verb that some tool's scope may use."""
+from bedplate.manifest.words import HTTP_VERBS, VERBS, one_verb
 
 _ID = Field(
     default=None, description="Name of the scope in traces and denials; without one a hash of its content is used."
@@ -38,23 +36,6 @@ class Scope(Section):
     def granted(self) -> tuple[str, list[str]]:
         """The verb and its patterns."""
         return next((verb, value) for verb in VERBS if (value := getattr(self, verb, None)) is not None)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_verb(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        mine = [verb for verb in VERBS if verb in cls.model_fields]
-        given = [key for key in value if key in VERBS]
-        wrong = [verb for verb in given if verb not in mine]
-        if wrong:
-            fix = f"use {' or '.join(f'`{verb}`' for verb in mine)} here"
-            raise refuse("BP018", f"`{wrong[0]}` is not a verb of this type of tool", fix)
-        if len(given) != 1 and set(value) - set(given) <= {"id"}:
-            said = "no verb" if not given else f"{len(given)} verbs ({', '.join(given)})"
-            fix = f"write exactly one of {', '.join(mine)} in each scope; use several scopes for several verbs"
-            raise refuse("BP017", f"a scope has {said}", fix)
-        return value
 
 
 class ReadScope(Scope):
@@ -82,19 +63,18 @@ class HttpScope(Scope):
     head: Lines | None = Field(default=None, description=f"HEAD requests that may be sent. {_URLS}")
     options: Lines | None = Field(default=None, description=f"OPTIONS requests that may be sent. {_URLS}")
 
+    @model_validator(mode="after")
+    def _one_verb(self) -> HttpScope:
+        given = [verb for verb in HTTP_VERBS if getattr(self, verb) is not None]
+        if len(given) != 1:
+            said = f"{len(given)} verbs ({', '.join(given)})" if given else "no verb"
+            raise refuse("BP017", f"a scope has {said}", one_verb(HTTP_VERBS))
+        return self
+
 
 class _Tool(Section):
     name: Name = Field(description="Name of the tool; its operations are shown as `name.operation`.")
     description: Line | None = Field(default=None, description="What the tool is for, as the model reads it.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_scopes(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("scopes") in (None, []):
-            named = f"tool `{value['name']}`" if isinstance(value.get("name"), str) else "the tool"
-            fix = 'write down what it may do, e.g. scopes: [{call: "*"}]; without a scope it may do nothing'
-            raise refuse("BP107", f"{named} has no scopes", fix)
-        return value
 
 
 class SearchTool(_Tool):
@@ -102,7 +82,7 @@ class SearchTool(_Tool):
 
     type: Literal["search"] = Field(description="Search over a data source.")
     use: Name = Field(description="Name of the data source that it searches.")
-    scopes: list[ReadScope] = Field(description="Which documents it may find and open.")
+    scopes: list[ReadScope] = Field(min_length=1, description="Which documents it may find and open.")
 
 
 class DataUse(Section):
@@ -120,7 +100,9 @@ class PythonTool(_Tool):
         description="The function, as `module:function`; the module is a file of this project."
     )
     data: list[DataUse] = Field(default=[], description="Data sources that the function reads.")
-    scopes: list[CallScope] = Field(description="Which operations may be called; the function's name is the operation.")
+    scopes: list[CallScope] = Field(
+        min_length=1, description="Which operations may be called; the function's name is the operation."
+    )
 
 
 class McpTool(_Tool):
@@ -135,7 +117,7 @@ class McpTool(_Tool):
         default={}, description="Secrets that the command gets as environment variables."
     )
     credentials: Secret | None = Field(default=None, description="Secret that is sent to `url` as a bearer token.")
-    scopes: list[CallScope] = Field(description="Which of the server's tools may be called.")
+    scopes: list[CallScope] = Field(min_length=1, description="Which of the server's tools may be called.")
 
     @model_validator(mode="after")
     def _one_way(self) -> McpTool:
@@ -169,7 +151,7 @@ class HttpTool(_Tool):
         default=None, description="Address of the service, instead of the document's `servers`."
     )
     credentials: Secret | None = Field(default=None, description="Secret that is sent with every request.")
-    scopes: list[HttpScope] = Field(description="Which requests may be sent.")
+    scopes: list[HttpScope] = Field(min_length=1, description="Which requests may be sent.")
 
 
 def _known_type(value: Any, handler: Any) -> Any:

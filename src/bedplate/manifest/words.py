@@ -1,10 +1,19 @@
-"""Near misses: the word that somebody most likely meant."""
+"""Words of the manifest: the verbs of scopes, and near misses, the word that somebody most likely meant."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Iterable
+
+HTTP_VERBS = ("get", "post", "put", "patch", "delete", "head", "options")
+VERBS = ("read", "call", *HTTP_VERBS)
+"""Every verb that some tool's scope may use."""
+
+
+def one_verb(verbs: Iterable[str]) -> str:
+    """The way to mend a scope whose verbs are not one."""
+    return f"write exactly one of {', '.join(verbs)} in each scope; use several scopes for several verbs"
 
 
 def suggest(given: str, known: Iterable[str]) -> str | None:

@@ -40,14 +40,20 @@ def read_record(places: Places, digest: str) -> Build:
 
 def check_contents(places: Places, build: Build) -> None:
     """The record belongs to its digest, and each content has its hash and size."""
-    for ref in build.contents():
-        blob = places.blob(ref.sha256)
-        if not blob.is_file():
-            raise _damaged(places, build.digest, f"the content of {ref.path} is missing", blob)
-        if not _is(blob, ref):
-            raise _damaged(places, build.digest, f"the content of {ref.path} was changed", blob)
+    _check_content(places, build, build.manifest)
     if build.digest_with(_document(places, build)) != build.digest:
         raise _damaged(places, build.digest, "its record was changed", places.record(build.digest))
+    for ref in build.contents():
+        if ref is not build.manifest:
+            _check_content(places, build, ref)
+
+
+def _check_content(places: Places, build: Build, ref: FileRef) -> None:
+    blob = places.blob(ref.sha256)
+    if not blob.is_file():
+        raise _damaged(places, build.digest, f"the content of {ref.path} is missing", blob)
+    if not _is(blob, ref):
+        raise _damaged(places, build.digest, f"the content of {ref.path} was changed", blob)
 
 
 def check_tree(places: Places, build: Build) -> None:

@@ -17,7 +17,7 @@ from bedplate.blueprint.model import DataSource
 from bedplate.blueprint.references import RESERVED_TOOLS
 from bedplate.manifest.load import LoadedManifest, StageManifest
 from bedplate.manifest.overlay import ANY
-from bedplate.manifest.tools import FileName, HttpTool, PythonTool
+from bedplate.manifest.tools import FileName, HttpTool, McpTool, PythonTool, Tool
 from bedplate.manifest.words import did_you_mean
 from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem, Where
@@ -155,6 +155,30 @@ def _entrypoint(entrypoint: str, files: ProjectFiles) -> FileTrouble | None:
         return None
     fix = did_you_mean(function, [name for name in defined if not name.startswith("_")], f"define it in {path}")
     return FileTrouble("BP110", f"{path} defines no function `{function}`", fix)
+
+
+def runs_code(tool: Tool) -> bool:
+    """Whether a tool runs code of the project, or may."""
+    return isinstance(tool, PythonTool) or (isinstance(tool, McpTool) and tool.command is not None)
+
+
+def code(stage: StageManifest, files: ProjectFiles) -> Iterator[Problem]:
+    """The project's code can be read, where a tool runs it."""
+    index = next((index for index, tool in enumerate(stage.manifest.tools) if runs_code(tool)), None)
+    if index is not None:
+        try:
+            files.code()
+        except FileTrouble as trouble:
+            yield Problem(trouble.code, trouble.summary, stage.source.where(("tools", index)), fix=trouble.fix)
+
+
+def lock(files: ProjectFiles, name: str) -> Iterator[Problem]:
+    """The lock, where there is one, is a file of the project."""
+    if (files.project / name).exists():
+        try:
+            files.one(name)
+        except FileTrouble as trouble:
+            yield Problem(trouble.code, trouble.summary, Where(name), fix=trouble.fix)
 
 
 def instructions(stage: StageManifest) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from bedplate.blueprint.model import Blueprint, DataSource, Digests, FileRef
 from bedplate.blueprint.narrow import Access, widenings
 from bedplate.manifest.load import LoadedManifest, StageManifest, in_order, name_path
 from bedplate.manifest.overlay import Source
-from bedplate.manifest.tools import FileName, HttpTool, McpTool, PythonTool
+from bedplate.manifest.tools import FileName, HttpTool, McpTool
 from bedplate.manifest.words import did_you_mean
 from bedplate.problems import BedplateError, Problem
 
@@ -118,6 +118,8 @@ class _Resolver:
         yield from checks.promotion(stage, self.loaded)
         yield from checks.entrypoints(stage, self.files)
         yield from checks.instructions(stage)
+        yield from checks.code(stage, self.files)
+        yield from checks.lock(self.files, LOCK_NAME)
 
     def _narrowing(self, stage: StageManifest, scopes: ScopeSet, data: list[DataSource]) -> list[Problem]:
         base = StageManifest("", self.loaded.manifest, self.loaded.source, False)
@@ -185,7 +187,7 @@ class _Resolver:
             whole = StageManifest("", self.loaded.manifest, self.loaded.source, False)
             for stage in (whole, *self.loaded.stages.values()):
                 named.update({ref.path: ref for ref in _named(stage, self.files)})
-            lock = self.files.one(LOCK_NAME) if (self.loaded.project / LOCK_NAME).is_file() else None
+            lock = next(_optional(self.files, LOCK_NAME), None)
             found = digest.build_digest(self.loaded.document, named.values(), lock)
             self._inputs = BuildInputs(found, tuple(named[path] for path in sorted(named)), lock)
         return self._inputs
@@ -211,11 +213,15 @@ def _paths(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | i
 
 def _code(stage: StageManifest, files: ProjectFiles) -> tuple[FileRef, ...]:
     """The project's code, where something runs it: its Python files, and what an MCP command names (`server.js`)."""
-    commands = [tool.command for tool in stage.manifest.tools if isinstance(tool, McpTool) and tool.command]
-    if not commands and not any(isinstance(tool, PythonTool) for tool in stage.manifest.tools):
+    if not any(map(checks.runs_code, stage.manifest.tools)):
         return ()
+    commands = [tool.command for tool in stage.manifest.tools if isinstance(tool, McpTool) and tool.command]
     named = [ref for command in commands for word in _words(command, files) for ref in _optional(files, word)]
-    found = {ref.path: ref for ref in (*files.code(), *named)}
+    try:
+        own = files.code()
+    except FileTrouble:  # `checks.code` says so, and the blueprint is not used
+        own = []
+    found = {ref.path: ref for ref in (*own, *named)}
     return tuple(found[path] for path in sorted(found))
 
 

@@ -121,7 +121,10 @@ def test_turns_are_told_as_they_end(stage: Stage) -> None:
 
 
 def test_every_json_document_is_held_to_its_schema() -> None:
-    """No command with `--json` and no published schema is left out of the cases above."""
+    """No command with `--json` and no published schema is left out of the cases above.
+
+    A new command needs its type in cli/documents, `make docs`, and a case in tests/cases/cli/documents.yaml.
+    """
     cases = [shlex.split(case["run"]) for case in CASES]
     for path in _commands_with_json():
         assert path == ["traces", "tail"] or any(words[: len(path)] == path for words in cases), path
@@ -132,7 +135,7 @@ def test_every_json_document_is_held_to_its_schema() -> None:
 def _commands_with_json() -> Iterator[list[str]]:
     group: Any = typer.main.get_command(app)
     for name, command in group.commands.items():
-        inner = getattr(command, "commands", None)
-        for path, each in [([name, n], c) for n, c in inner.items()] if inner else [([name], command)]:
+        inner = getattr(command, "commands", {})
+        for path, each in [([name], command), *(([name, n], c) for n, c in inner.items())]:
             if any("--json" in parameter.opts for parameter in each.params):
                 yield path

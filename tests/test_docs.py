@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import typer
 
-from bedplate.cli.documents import schemas
 from bedplate.cli.main import app
 from bedplate.cli.reference import commands_page, errors_page
+from bedplate.cli.schemas import schemas
 from bedplate.problems import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent

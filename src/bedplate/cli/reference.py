@@ -87,6 +87,8 @@ def _commands() -> Iterator[tuple[str, Any]]:
     group = typer.main.get_command(app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield f"bedplate {name}", command
             for inner, subcommand in command.commands.items():
                 yield f"bedplate {name} {inner}", subcommand
         else:
@@ -121,7 +123,7 @@ def _tidy(text: str | None) -> str:
 
 def main(folder: Path) -> None:
     """Write the pages and schemas."""
-    from bedplate.cli.documents import schemas
+    from bedplate.cli.schemas import schemas
 
     for name, text in schemas().items():
         (folder / "schema" / name).write_text(text, "utf-8")

@@ -165,15 +165,23 @@ class Dispatch:
             session=turn.claims,
         )  # fmt: skip
 
-    def audit(self, turn: Turn, tool: str, operation: str, decision: Decision, arguments: Mapping[str, Any]) -> None:
-        """Write one decision to the audit trail, its arguments redacted as in traces."""
+    def begin(self, event: AuditEvent, call_id: str, effect: bool) -> None:
+        """Record a decision and the call that it is about, before it is made; one that is denied ends here."""
+        with self._store.transaction():
+            self._store.audit(event)
+            self._store.begin_call(event.turn, call_id, event.tool, event.operation, effect)
+            if event.effect != Effect.ALLOW.word:
+                self._store.finish_call(event.turn, call_id, "denied", event.effect, event.grant)
+
+    def event(
+        self, turn: Turn, tool: str, operation: str, decision: Decision, arguments: Mapping[str, Any]
+    ) -> AuditEvent:
+        """One decision as it stands in the audit trail, its arguments redacted as in traces."""
         row = turn.row
         kept = {} if self._blueprint.tracing.content == "none" else self._redactor.value(dict(arguments))
-        self._store.audit(
-            AuditEvent(
-                "memory" if tool == MEMORY else "tool", row.user, row.user, row.agent, row.id, tool, operation,
-                decision.effect.word, decision.grant, decision.reason, kept,
-            )
+        return AuditEvent(
+            "memory" if tool == MEMORY else "tool", row.user, row.user, row.agent, row.id, tool, operation,
+            decision.effect.word, decision.grant, decision.reason, kept,
         )  # fmt: skip
 
     def question(self, tool: str, operation: str, arguments: Mapping[str, Any]) -> Question:
@@ -201,10 +209,6 @@ class Dispatch:
             log.exception("%s raised", name)
             raise faults.broken_tool(name, type(error).__name__) from error
 
-    def begin(self, turn: Turn, call_id: str, tool: str, operation: str, effect: bool) -> None:
-        """Record the call before it is made."""
-        self._store.begin_call(turn.id, call_id, tool, operation, effect)
-
     def finish(self, turn: Turn, call_id: str, status: CallStatus, decision: Decision) -> None:
         """Record how it ended."""
         self._store.finish_call(turn.id, call_id, status, decision.effect.word, decision.grant)
@@ -228,30 +232,27 @@ class _Call:
             self._dispatch.check(self._tool, operation, self._arguments)
             question = self._dispatch.question(self._tool, self._operation, self._arguments)
         except BedplateError as error:
-            self._decided(Decision(Effect.DENY, reason=error.problems[0].summary))
+            self._decided(Decision(Effect.DENY, reason=error.problems[0].summary), effect=False)
             return _told(error)
         decision = self._decide(question)
         if self._turn.capability != self._held:  # the attempt ended while the operation was looked up
             decision = Decision(Effect.DENY, reason="the turn is over")
-        self._decided(decision)
+        self._decided(decision, operation.effect and decision.allowed)
         if not decision.allowed:
             return _told(faults.denied(decision.reason or "it needs someone's consent"))
-        return await self._make(operation, decision)
+        return await self._make(decision)
 
     def _decide(self, question: Question) -> Decision:
         return self._dispatch.decide(self._turn, self._tool, self._operation, question, self._arguments)
 
-    def _decided(self, decision: Decision) -> None:
+    def _decided(self, decision: Decision, effect: bool) -> None:
         self._span.decided(decision)
-        self._dispatch.audit(self._turn, self._tool, self._operation, decision, self._arguments)
-        if not decision.allowed:
-            self._dispatch.begin(self._turn, self._call_id, self._tool, self._operation, False)
-            self._dispatch.finish(self._turn, self._call_id, "denied", decision)
+        event = self._dispatch.event(self._turn, self._tool, self._operation, decision, self._arguments)
+        self._dispatch.begin(event, self._call_id, effect)
 
-    async def _make(self, operation: Operation, decision: Decision) -> ToolResult:
+    async def _make(self, decision: Decision) -> ToolResult:
         turn, dispatch = self._turn, self._dispatch
         context = CallContext(turn.row.user, turn.claims, turn.deadline, self._decide)
-        dispatch.begin(turn, self._call_id, self._tool, self._operation, operation.effect)
         try:
             result = await dispatch.make(self._tool, self._operation, self._arguments, context)
         except BedplateError as error:

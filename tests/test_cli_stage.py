@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shlex
 import stat
 import subprocess
@@ -77,6 +78,25 @@ def test_what_others_wrote_cannot_steer_the_terminal(stage: Stage, command: str)
     shown = ok(stage.folder, *command.split()).out
     assert "steering" in shown
     assert not {"\x1b", "\x07"} & set(shown)
+
+
+def test_an_answer_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    """What a document smuggles into an answer is shown on a terminal, not sent to it; a pipe gets it as it is."""
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/a.md").write_text(f"# Lamps\n\nLamps are \x1b[2J returned within thirty days. {'Really. ' * 40}")
+    data = "model: bedplate:extractive\ndata: [{name: notes, type: files, path: notes}]\n"
+    tools = 'tools: [{name: notes, type: search, use: notes, scopes: [{read: "*"}]}]\n'
+    with another(tmp_path, MANIFEST + data + tools) as found:
+        question = [*COMMAND, "ask", "When are lamps returned?"]
+        piped = subprocess.run(question, cwd=found.folder, capture_output=True, check=True).stdout
+        assert b"\x1b[2J returned" in piped
+        ours, theirs = pty.openpty()
+        subprocess.run(question, cwd=found.folder, stdout=theirs, stderr=subprocess.DEVNULL, check=True)
+        shown = os.read(ours, 65536).decode()
+        os.close(ours)
+        os.close(theirs)
+    assert "\ufffd[2J returned" in shown
+    assert "\x1b[2J" not in shown
 
 
 @cache

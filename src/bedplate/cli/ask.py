@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage, User
-from bedplate.cli.output import say, show, show_json, show_line
+from bedplate.cli.output import printable, say, show, show_json, show_line
 
 if TYPE_CHECKING:
     from bedplate.release.running import RunningStage
@@ -115,7 +116,7 @@ async def _ask(running: RunningStage, text: str, user: str, session: str | None,
     from bedplate.runtime.client import StageClient
 
     def write(piece: str) -> None:
-        sys.stdout.write(piece)
+        sys.stdout.write(_harmless(piece) if sys.stdout.isatty() else piece)
         sys.stdout.flush()
 
     def again() -> None:
@@ -126,12 +127,17 @@ async def _ask(running: RunningStage, text: str, user: str, session: str | None,
         return await client.ask(text, user=user, session=session, on_text=write if stream else None, on_reset=again)
 
 
+def _harmless(piece: str) -> str:
+    """Text of a model for a terminal, which must not be steered by it: of control characters only line breaks count."""
+    return "".join(ch if ch in "\n\t" or unicodedata.category(ch) != "Cc" else "\ufffd" for ch in piece)
+
+
 def _after(answer: Answer) -> None:
     """What follows the streamed text: a line break and the sources that the text does not name itself."""
     show("")
     missing = [source for source in answer.sources if source not in answer.output]
     if missing:
-        show("\n".join(f"source: {source}" for source in missing))
+        show("\n".join(f"source: {printable(source)}" for source in missing))
 
 
 def _document(answer: Answer) -> dict[str, object]:

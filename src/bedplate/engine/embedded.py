@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bedplate.engine.api import EventSink, Outcome, Program, Registry, StackRef, Step
@@ -17,8 +17,9 @@ from bedplate.engine.goals import StackId
 from bedplate.engine.lock import held
 from bedplate.engine.operations import Operations, same_step
 from bedplate.engine.pending import resolve
-from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE
-from bedplate.engine.storage import Ledger, Storage, load
+from bedplate.engine.secrets import Keyring
+from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, Snapshot
+from bedplate.engine.storage import Ledger, Loaded, Storage, load
 from bedplate.engine.values import masked
 from bedplate.problems import BedplateError, Problem
 
@@ -49,6 +50,17 @@ class EmbeddedEngine:
         loaded = load(stack.folder, self._environment)
         operations = Operations(Ledger(loaded, None), True, self._clock, on_event)
         return self._run(stack, program, config, operations)
+
+    def imagine(self, stack: StackRef, program: Program, configs: Sequence[Mapping[str, str]]) -> Outcome:
+        """What an update to the last configuration would do, had those before it been deployed one after the other.
+
+        Everything is a preview in memory: no state is read, and none is written.
+        """
+        nothing = Loaded(Snapshot(), Keyring(stack.folder, None, self._environment), "", False, False)
+        ledger, outcome = Ledger(nothing, None), Outcome(())
+        for config in configs:
+            outcome = self._run(stack, program, config, Operations(ledger, True, self._clock))
+        return outcome
 
     def up(
         self, stack: StackRef, program: Program, config: Mapping[str, str], *, on_event: EventSink | None = None

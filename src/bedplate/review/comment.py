@@ -1,0 +1,259 @@
+"""The comment: a review as Markdown for GitHub or GitLab.
+
+Goes in: a `Review`. Comes out: Markdown that begins with a receipt for machines and the verdict, and that is shortened
+in the middle where the platform's limit asks for it: verdict, receipt and commands are never cut. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bedplate import __version__
+from bedplate.access.findings import STATEMENTS, Finding
+from bedplate.release.behaviour import SuiteState
+from bedplate.release.plan import Change
+from bedplate.review.commands import next_commands
+from bedplate.review.escape import cell, code, fence, receipt
+from bedplate.review.model import SCHEMA, Review, Row, StageReview, counted, groups
+
+Platform = Literal["github", "gitlab"]
+LIMITS: dict[Platform, int] = {"github": 65_536, "gitlab": 1_000_000}
+"""Characters that a comment may have."""
+_CAPS = (1000, 300, 100, 50, 20, 10, 5, 2, 1, 0)
+_DIGESTS = 100
+_DETAILS = 8
+Linker = Callable[[str], str]
+"""The address of `FILE:LINE` at the head commit; "" where none is known."""
+
+
+def comment(review: Review, platform: Platform, link: Linker = lambda _: "") -> str:
+    """The whole comment, within the platform's limit."""
+    text = ""
+    for most in _CAPS:
+        text = re.sub(r"\n{3,}", "\n\n", "\n".join(_Writer(review, link, most).lines())) + "\n"
+        if len(text) <= LIMITS[platform]:
+            break
+    return text
+
+
+def receipt_of(review: Review) -> dict[str, Any]:
+    """What a machine reads of a comment: revisions, builds, findings by digest, the verdict. At most 100 digests."""
+    digests = [r.digest for row in review.rows if row.widens for r in row.rulings]
+    return {
+        "schema": SCHEMA,
+        "toolVersion": __version__,
+        "file": review.file,
+        "agent": review.agent,
+        "base": {"commit": review.base.commit, "build": review.base.build},
+        "head": {"commit": review.head.commit, "build": review.head.build},
+        "findings": digests[:_DIGESTS],
+        "moreFindings": max(0, len(digests) - _DIGESTS),
+        "verdict": {"exit": int(review.exit), "headline": review.headline, "line": review.line},
+    }
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes the parts; lists show `most` items at most."""
+
+    review: Review
+    link: Linker
+    most: int
+
+    def lines(self) -> Iterator[str]:
+        review = self.review
+        yield receipt(receipt_of(review))
+        yield f"### {review.headline}: {code(review.agent or review.file)}"
+        yield ""
+        yield f"**{review.line}**"
+        yield ""
+        yield self._revisions()
+        for part in (self._problems(), self._access(), self._stages(), self._behaviour(), self._cost(), self._next()):
+            shown = list(part)
+            yield from ["", *shown] if shown else []
+        yield from self._notes()
+
+    def _revisions(self) -> str:
+        review = self.review
+        to = f"{code(review.head.label)} ({code(review.head.asked)})" if review.head.commit else "the working tree"
+        return f"{code(review.file)} from {code(review.base.label)} (where it left {code(review.base.asked)}) to {to}"
+
+    def _problems(self) -> Iterator[str]:
+        problems = self.review.problems
+        if problems:
+            texts = [f"{p.code} {f'{p.where}: ' if p.where else ''}{p.summary}" for p in problems[: self.most]]
+            fixes = [f"      fix: {p.fix}" if p.fix else "" for p in problems[: self.most]]
+            both = [line for pair in zip(texts, fixes, strict=True) for line in pair if line]
+            yield from fence([*both, *self._more(len(problems), "problem")])
+
+    def _access(self) -> Iterator[str]:
+        rows = self.review.rows
+        if rows:
+            yield "#### Access"
+            yield ""
+            if self.most:
+                yield "|  | Finding | For example | Stages | Line |"
+                yield "|---|---|---|---|---|"
+                yield from (self._row(row) for row in rows[: self.most])
+            yield from ["", *self._more(len(rows), "finding")] if len(rows) > self.most else []
+
+    def _row(self, row: Row) -> str:
+        word = row.finding.effect if not row.widens else f"**{row.finding.effect.upper()}**"
+        seen = cell(row.finding.witness) if row.finding.witness else "–"
+        cells = (f"{row.id} {word}", _said(row.finding), seen, self._rulings(row), self._place(row.finding.where))
+        return f"| {' | '.join(cells)} |"
+
+    def _rulings(self, row: Row) -> str:
+        shown = row.rulings[: max(self.most, 1)]
+        words = [cell(r.stage) + _ruling(r.state, r.approvers) for r in shown]
+        return ", ".join(words) + (
+            f" and {len(row.rulings) - len(shown)} more" if len(row.rulings) > len(shown) else ""
+        )
+
+    def _place(self, where: str) -> str:
+        address = self.link(where) if where else ""
+        return f"[{cell(where)}]({address})" if address else cell(where) if where else "–"
+
+    def _stages(self) -> Iterator[str]:
+        changed = groups(self.review.changed)
+        if any(stage.changes or stage.kind in ("added", "removed") for _, stage in changed):
+            yield "#### Infrastructure"
+        for names, stage in changed[: self.most]:
+            yield from self._stage(names, stage)
+        yield from ["", *self._more(len(changed), "kind of change")]
+        if same := [s.name for s in self.review.stages if s.kind == "same"]:
+            yield from ["", f"{self._names(same)}: no change"]
+
+    def _stage(self, names: Sequence[str], stage: StageReview) -> Iterator[str]:
+        summary = _counts(stage)
+        if not summary:
+            return
+        yield from ["", f"{self._names(names)}: {summary}"]
+        lines = [line for change in stage.changes[: self.most] for line in _change(change)]
+        if lines:
+            yield from ["", *fence([*lines, *self._more(len(stage.changes), "change")], "diff")]
+
+    def _names(self, names: Sequence[str]) -> str:
+        shown = names[: max(self.most, 1)]
+        return ", ".join(f"**{cell(name)}**" for name in shown) + _and_more(len(names) - len(shown))
+
+    def _behaviour(self) -> Iterator[str]:
+        moved = [
+            (names, s) for names, s in groups(self.review.changed) if s.behaviour in ("changed", "new") or s.suites
+        ]
+        if not moved:
+            return
+        yield "#### Behaviour"
+        rows = [self._suite(names, stage, suite) for names, stage in moved for suite in stage.suites]
+        if rows and self.most:
+            yield from ["", "| Stage | Behaviour | Eval | Result | Gates | Newly failing | Newly passing |"]
+            yield from ["|---|---|---|---|---|---|---|", *rows[: self.most]]
+        yield from ["", *self._more(len(rows), "eval")] if len(rows) > self.most else []
+        for names, stage in [each for each in moved if not each[1].suites][: self.most]:
+            yield from ["", f"{self._names(names)}: behaviour {stage.behaviour}, no evals"]
+        less = list(dict.fromkeys(line for _, stage in moved for line in stage.loosened))
+        if less:
+            yield from ["", "**Gates ask for less:**", ""]
+            yield from fence([*less[: self.most], *self._more(len(less), "line")])
+
+    def _suite(self, names: Sequence[str], stage: StageReview, suite: SuiteState) -> str:
+        gates = ", ".join(_gate(suite, n) for n in range(min(len(suite.gates), self.most))) or "–"
+        result = {"notRun": "not run", "FAIL": "**FAIL**", "INVALID": "**INVALID**", "PASS": "pass"}[suite.outcome]
+        share = f" {suite.passed}/{suite.cases}" if suite.cases else ""
+        moved = [self._cases(cases) if suite.compared else "–" for cases in (suite.newly_failing, suite.newly_passing)]
+        stages = self._names(names)
+        return (
+            f"| {stages} | {stage.behaviour} | {cell(suite.suite)} | {result}{share} | {gates} | {' | '.join(moved)} |"
+        )
+
+    def _cases(self, names: Sequence[str]) -> str:
+        shown = min(self.most, 10)
+        return (", ".join(cell(name, 60) for name in names[:shown]) + _and_more(len(names) - shown)).strip() or "none"
+
+    def _cost(self) -> Iterator[str]:
+        for names, cost in _by_cost(self.review.changed)[: self.most]:
+            yield f"Cost of {self._names(names)}: {cost}"
+
+    def _next(self) -> Iterator[str]:
+        yield "#### Next"
+        yield ""
+        yield from fence(next_commands(self.review), "sh")
+
+    def _notes(self) -> Iterator[str]:
+        notes = self.review.notes
+        if notes:
+            yield from ["", f"<details><summary>{counted(len(notes), 'note')}</summary>", ""]
+            yield from fence([*notes[: self.most], *self._more(len(notes), "note")])
+            yield from ["", "</details>"]
+
+    def _more(self, total: int, thing: str) -> list[str]:
+        return [f"… and {counted(total - self.most, f'more {thing}')}"] if total > self.most else []
+
+
+def _and_more(left: int) -> str:
+    return f" and {left:,} more" if left > 0 else ""
+
+
+def _said(finding: Finding) -> str:
+    """`refunds` may call `create_*` (…): fixed words around code."""
+    may = "" if finding.verb in STATEMENTS else "may "
+    verb = finding.verb if finding.verb.replace(" ", "").isalpha() else cell(finding.verb)
+    text = f"{cell(finding.subject)} {may}{verb} {cell(finding.object)}"
+    notes = ", ".join(cell(note) for note in (finding.behind, finding.reason) if note)
+    return f"{text} ({notes})" if notes else text
+
+
+def _ruling(state: str, approvers: Sequence[str]) -> str:
+    by = ", ".join(cell(name, 60) for name in approvers[:3])
+    match state:
+        case "needed":
+            return f" **needs approval**{f' beyond {by}' if by else ''}"
+        case "approved":
+            return f" approved by {by}"
+        case _:
+            return ""
+
+
+def _gate(suite: SuiteState, number: int) -> str:
+    gate = suite.gates[number]
+    value = "not run" if gate.outcome == "notRun" else "not measured" if gate.value is None else f"{gate.value:.4g}"
+    missed = "" if gate.outcome in ("PASS", "notRun") else f" **{gate.outcome}**"
+    return f"{cell(gate.metric)} {value}, {cell(gate.bound)}{missed}"
+
+
+def _counts(stage: StageReview) -> str:
+    if stage.kind == "removed":
+        return "removed from the manifest; what runs there stays until `bedplate destroy` takes it away"
+    symbols = [change.symbol for change in stage.changes]
+    shown = " ".join(f"{symbol}{symbols.count(symbol)}" for symbol in "+~±-" if symbol in symbols)
+    rest = f"{stage.unchanged} unchanged" if shown and stage.unchanged else ""
+    words = [part for part in (shown, rest) if part]
+    return ", ".join([stage.baseline, *words] if stage.baseline else words)
+
+
+def _change(change: Change) -> Iterator[str]:
+    """One thing and its fields, as the plan's screen shows them."""
+    note = f"  ({change.note})" if change.note else ""
+    yield f"{change.symbol} {change.kind} {change.name}{note}{_at(change.where)}"
+    for detail in change.details[:_DETAILS]:
+        arrow = f"{detail.old} → {detail.new}" if detail.old else detail.new
+        yield f"      {detail.path}: {arrow}{_at(detail.where)}"
+    if len(change.details) > _DETAILS:
+        yield f"      … and {len(change.details) - _DETAILS} more fields"
+    if change.loss:
+        yield f"!     DATA AT RISK: {change.loss}"
+
+
+def _at(where: str) -> str:
+    return f"   {where}" if where else ""
+
+
+def _by_cost(stages: Iterable[StageReview]) -> list[tuple[list[str], str]]:
+    found: dict[str, list[str]] = {}
+    for stage in stages:
+        if stage.cost:
+            found.setdefault(stage.cost, []).append(stage.name)
+    return [(names, cost) for cost, names in found.items()]

@@ -1,0 +1,243 @@
+"""The comparison: two revisions of a manifest, and everything that it names, to a `Review`.
+
+Goes in: the manifest's path in a git repository, revisions, eval results. Comes out: findings, changes and evidence for
+every stage of either side. Revisions are written into a temporary folder, read there and deleted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bedplate.access.findings import Finding, compare
+from bedplate.access.reach import Reach
+from bedplate.blueprint.model import Blueprint
+from bedplate.blueprint.reach import reach_of
+from bedplate.problems import BedplateError, Problem, Where
+from bedplate.release.approvals import FOLDER, Approval, approved, read_approvals, standing
+from bedplate.release.behaviour import Document, suites_of
+from bedplate.release.cost import cost_of
+from bedplate.review.evidence import ignored, loosened
+from bedplate.review.git import Repository
+from bedplate.review.infrastructure import Infrastructure
+from bedplate.review.model import Kind, Review, Revision, Row, Ruling, StageReview
+
+_ANCESTORS = 20
+"""How many earlier versions of a manifest are tried where the base's own does not validate."""
+_ORDER = {"wider": 0, "unproved": 1, "narrower": 2}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare. Without `head` the current commit is meant, with `working_tree` the files as they are on disk.
+
+    `evals` and `base_evals` are eval results, newest first; `now` is Unix time, by which approvals expire.
+    """
+
+    manifest: Path
+    base: str
+    head: str | None = None
+    working_tree: bool = False
+    evals: Sequence[Document] = ()
+    base_evals: Sequence[Document] = ()
+    now: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One revision, read: its stages by name, or its problems; `folder` is where its files are."""
+
+    revision: Revision
+    folder: Path
+    blueprints: Mapping[str, Blueprint] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def review(request: Request) -> Review:
+    """Compare. Raises BedplateError where a revision cannot be read at all (BP791 to BP793)."""
+    repository = Repository(request.manifest.parent)
+    head = repository.commit(request.head or "HEAD")
+    base = repository.merge_base(repository.commit(request.base), head)
+    with tempfile.TemporaryDirectory(prefix="bedplate-review-") as folder:
+        reader = _Reader(repository, request.manifest, Path(folder).resolve())
+        new = reader.working_tree() if request.working_tree else reader.read(Revision(head, request.head or "HEAD"))
+        old = reader.valid(Revision(base, request.base))
+        return _Comparison(request, repository.prefix + request.manifest.name, old, new).review()
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads revisions of one manifest."""
+
+    repository: Repository
+    manifest: Path
+    folder: Path
+
+    def working_tree(self) -> _Side:
+        """The files as they are on disk."""
+        return _resolved(Revision("", "working tree"), self.manifest)
+
+    def read(self, revision: Revision) -> _Side:
+        """A commit, with everything that `validate` would say of it."""
+        into = Path(tempfile.mkdtemp(dir=self.folder))
+        skipped = self.repository.materialise(revision.commit, self.repository.prefix, into, plain=(FOLDER,))
+        side = _resolved(revision, into / self.manifest.name)
+        return replace(side, notes=tuple(f"submodule {path} is left out" for path in skipped))
+
+    def valid(self, revision: Revision) -> _Side:
+        """The base, or where its manifest does not validate the nearest earlier one that does."""
+        first = self.read(revision)
+        if not first.problems:
+            return first
+        for commit in self.repository.history(revision.commit, self.manifest.name, _ANCESTORS):
+            side = self.read(replace(revision, commit=commit)) if commit != revision.commit else first
+            if not side.problems:
+                note = (
+                    f"the manifest at {revision.label} does not validate: compared with {side.revision.label} before it"
+                )
+                return replace(side, notes=(*side.notes, note))
+        note = f"the manifest at {revision.label} does not validate, and none before it: everything counts as new"
+        return replace(first, notes=(*first.notes, note))
+
+
+def _resolved(revision: Revision, manifest: Path) -> _Side:
+    from bedplate.release.check import validate
+
+    folder = manifest.parent
+    side = _Side(revision, folder)
+    if manifest.is_symlink():
+        fix = "commit the file itself"
+        return replace(side, problems=(Problem("BP001", f"{manifest.name} is a link", Where(manifest.name), fix=fix),))
+    if not manifest.exists():
+        return side
+    try:
+        blueprints = validate(manifest).blueprints
+    except BedplateError as error:
+        return replace(side, problems=tuple(_placeless(problem, folder) for problem in error.problems))
+    build = blueprints[0].digests.build if blueprints else ""
+    return replace(side, revision=replace(revision, build=build), blueprints={b.stage: b for b in blueprints})
+
+
+def _placeless(problem: Problem, folder: Path) -> Problem:
+    """The problem without the temporary folder that the revision was read in."""
+    texts = [text.replace(f"{folder}/", "") for text in (problem.summary, problem.detail, problem.fix)]
+    return replace(problem, summary=texts[0], detail=texts[1], fix=texts[2])
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    request: Request
+    file: str
+    old: _Side
+    new: _Side
+
+    def review(self) -> Review:
+        """Everything, stage by stage; of a head that is not valid its problems only."""
+        problems = self.new.problems or self._nothing_there()
+        known = next(iter({**self.old.blueprints, **self.new.blueprints}.values()), None)
+        found = Review(known.name if known else "", self.file, self.old.revision, self.new.revision)
+        found = replace(found, notes=(*self.old.notes, *self.new.notes))
+        if problems:
+            return replace(found, problems=problems)
+        try:
+            approvals = {name: read_approvals(self.new.folder, name) for name in self.new.blueprints}
+        except BedplateError as error:
+            return replace(found, problems=error.problems)
+        return self._compared(found, approvals)
+
+    def _nothing_there(self) -> tuple[Problem, ...]:
+        if self.new.blueprints:
+            return ()
+        name = self.request.manifest.name
+        return (
+            Problem("BP001", f"there is no {name} at {self.new.revision.label}", fix="start one with `bedplate init`"),
+        )
+
+    def _compared(self, found: Review, approvals: Mapping[str, Sequence[Approval]]) -> Review:
+        infrastructure = Infrastructure(self.request.manifest.name)
+        findings = {name: self._findings(blueprint) for name, blueprint in self.new.blueprints.items()}
+        stages = [self._stage(b, infrastructure, bool(findings[b.stage])) for b in self.new.blueprints.values()]
+        gone = [
+            StageReview(name, "removed", behaviour="gone")
+            for name in self.old.blueprints
+            if name not in self.new.blueprints
+        ]
+        rows = _rows(
+            (finding, self._ruling(finding, self.new.blueprints[name], approvals[name]))
+            for name, each in findings.items()
+            for finding in each
+        )
+        suites = {stage.name: stage.suites for stage in stages}
+        notes = ignored(self.request.evals, tuple(self.new.blueprints.values()), suites)
+        return replace(found, agent=self._agent(), rows=rows, stages=(*stages, *gone), notes=(*found.notes, *notes))
+
+    def _agent(self) -> str:
+        return next(iter(self.new.blueprints.values())).name
+
+    def _baseline(self, blueprint: Blueprint) -> tuple[Blueprint | None, str]:
+        """What a stage is compared with, and that in words where it is not the stage itself."""
+        source = blueprint.promoted_from
+        if blueprint.stage in self.old.blueprints:
+            return self.old.blueprints[blueprint.stage], ""
+        if source in self.old.blueprints:
+            return self.old.blueprints[source], f"new stage, compared with {source} as it was"
+        if source and not self.old.problems:
+            return self.new.blueprints[source], f"new stage, compared with {source}, which is new too"
+        return None, "nothing to compare with" if self.old.problems else "new stage"
+
+    def _findings(self, blueprint: Blueprint) -> tuple[Finding, ...]:
+        old, _ = self._baseline(blueprint)
+        return tuple(compare(reach_of(old) if old else Reach(), reach_of(blueprint)))
+
+    def _stage(self, blueprint: Blueprint, infrastructure: Infrastructure, found: bool) -> StageReview:
+        baseline, words = self._baseline(blueprint)
+        before = self.old.blueprints.get(blueprint.stage)
+        changes, unchanged = infrastructure.compare(before, blueprint)
+        less = tuple(loosened(before, blueprint)) if before else ()
+        moved = before is None or before.digests.behaviour != blueprint.digests.behaviour
+        kind: Kind = "added" if before is None else "changed" if moved or changes or less or found else "same"
+        was = baseline.digests.behaviour if baseline else ""
+        return StageReview(
+            name=blueprint.stage,
+            kind=kind,
+            baseline=words,
+            changes=changes,
+            unchanged=unchanged,
+            behaviour="new" if before is None else "changed" if moved else "same",
+            suites=suites_of(blueprint, (*self.request.evals, *self.request.base_evals), was),
+            loosened=less,
+            promoted_from=blueprint.promoted_from or "",
+            cost=_cost(before, blueprint),
+        )
+
+    def _ruling(self, finding: Finding, blueprint: Blueprint, approvals: Sequence[Approval]) -> Ruling:
+        digest = finding.digest(blueprint.name, blueprint.stage)
+        if finding.effect == "narrower" or not blueprint.approvals:
+            return Ruling(blueprint.stage, digest, "free")
+        own = [a for a in approvals if a.agent == blueprint.name and a.finding == digest]
+        agreed = tuple(dict.fromkeys(a.approver for a in own if standing(a, self.request.now) == "counts"))
+        enough = approved(digest, own, blueprint.approvals, self.request.now)
+        return Ruling(blueprint.stage, digest, "approved" if enough else "needed", agreed)
+
+
+def _cost(old: Blueprint | None, new: Blueprint) -> str:
+    """What the stage costs as far as it is known, and what it did where that was another sum."""
+    words = [
+        f"infrastructure {cost.infrastructure}, tokens {cost.tokens}" + (f", {cost.bound}" if cost.bound else "")
+        for cost in (cost_of(blueprint) for blueprint in (old, new) if blueprint)
+    ]
+    return " → ".join(dict.fromkeys(words))
+
+
+def _rows(found: Iterator[tuple[Finding, Ruling]]) -> tuple[Row, ...]:
+    """One row for what is the same finding in several stages; what is wider first."""
+    grouped: dict[tuple[str, ...], tuple[Finding, list[Ruling]]] = {}
+    for finding, ruling in found:
+        key = (finding.effect, finding.subject, finding.verb, finding.object, finding.behind, finding.reason)
+        grouped.setdefault(key, (finding, []))[1].append(ruling)
+    ordered = sorted(grouped.values(), key=lambda each: _ORDER[each[0].effect])
+    return tuple(Row(f"A{n}", finding, tuple(rulings)) for n, (finding, rulings) in enumerate(ordered, 1))

@@ -75,8 +75,9 @@ def test_what_others_wrote_cannot_steer_the_terminal(stage: Stage, command: str)
     with (stage.home / "logs/agent.log").open("a") as log:
         log.write("steering \x1b[2J\n")
     ok(stage.folder, "ask", "My name is steering \x1b]0;owned\x07.")
+    ok(stage.folder, "ask", "\x1b[2Jsteer")
     shown = ok(stage.folder, *command.split()).out
-    assert "steering" in shown
+    assert "steer" in shown
     assert not {"\x1b", "\x07"} & set(shown)
 
 

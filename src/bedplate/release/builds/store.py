@@ -47,10 +47,11 @@ class BuildStore:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.folder = home / ".bedplate" / "_builds"
+        self._blobs = self.folder / "blobs"
 
     def blob(self, sha256: str) -> Path:
         """Where the content with this hash stands."""
-        return self.folder / "blobs" / sha256[:2] / sha256[2:]
+        return Path(f"{self._blobs}/{sha256[:2]}/{sha256[2:]}")  # hot: several times for every file of a build
 
     def record(self, digest: str) -> Path:
         """Where the record of a build stands."""

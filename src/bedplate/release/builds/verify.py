@@ -50,9 +50,11 @@ def check_contents(places: Places, build: Build) -> None:
 
 def _check_content(places: Places, build: Build, ref: FileRef) -> None:
     blob = places.blob(ref.sha256)
-    if not blob.is_file():
-        raise _damaged(places, build.digest, f"the content of {ref.path} is missing", blob)
-    if not _is(blob, ref):
+    try:
+        unchanged = _is(blob, ref)
+    except FileNotFoundError as error:
+        raise _damaged(places, build.digest, f"the content of {ref.path} is missing", blob) from error
+    if not unchanged:
         raise _damaged(places, build.digest, f"the content of {ref.path} was changed", blob)
 
 

@@ -42,6 +42,11 @@ class StagePaths:
         return self.folder / "evals"
 
     @property
+    def releases(self) -> Path:
+        """The record of releases to this stage."""
+        return self.folder / "releases.jsonl"
+
+    @property
     def control(self) -> Path:
         return self.run / "supervisor.sock"
 

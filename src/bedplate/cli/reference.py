@@ -39,6 +39,8 @@ AREAS = {
     "evals": "Evals",
     "traces": "Traces",
     "cli": "The command line",
+    "builds": "Builds",
+    "release": "Releases, plans and approvals",
 }
 
 

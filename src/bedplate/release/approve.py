@@ -11,8 +11,8 @@ import subprocess
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from bedplate.access.findings import STATEMENTS, Finding
 from bedplate.engine.state import timestamp
 from bedplate.problems import BedplateError, Problem
 from bedplate.release.approvals import (
@@ -28,13 +28,8 @@ from bedplate.release.approvals import (
     text_fault,
 )
 
-if TYPE_CHECKING:
-    from bedplate.access.findings import Finding
-
 _PREFIX = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
 _DURATION = re.compile(r"[0-9]{1,4}[dh]")
-_STATEMENTS = ("runs", "connects to", "uses secret", "talks to", "reads")
-"""Verbs of findings that are no grants."""
 
 
 def choose(wanted: str, findings: Sequence[Finding], agent: str, stage: str) -> tuple[str, Finding]:
@@ -62,7 +57,7 @@ def _names(wanted: str, name: str, digest: str) -> bool:
 
 def words(finding: Finding) -> str:
     """A finding as an approval says it, in one line."""
-    may = "" if finding.verb in _STATEMENTS else "may "
+    may = "" if finding.verb in STATEMENTS else "may "
     said = f"{finding.subject} {may}{finding.verb} {finding.object}"
     notes = ", ".join(note for note in (finding.behind, finding.reason) if note)
     doubt = "unproved: " if finding.effect == "unproved" else ""

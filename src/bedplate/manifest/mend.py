@@ -69,7 +69,8 @@ class Gaps:
                 cut.add(source.written(path))
             elif path[-1] not in _stand_ins(path[:-1], detail["input"]):
                 cut.add(source.written(path[:-1]))
-            if detail["type"] == "extra_forbidden" and (key := meant(path, source.data)):
+            known = source.below(path, self.cut)  # such as a section that stages may not change: it is no slip
+            if detail["type"] == "extra_forbidden" and not known and (key := meant(path, source.data)):
                 absent.add((*source.written(path[:-1]), key))
         return Gaps(frozenset(cut), frozenset(absent))
 

@@ -8,6 +8,7 @@ import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile
 from bedplate.cli.output import ago, say, show, show_json, strong, table
+from bedplate.cli.screens import counted
 
 if TYPE_CHECKING:
     from bedplate.release.builds.compare import BuildDiff, FileChange
@@ -130,7 +131,7 @@ def collect(file: ManifestFile = DEFAULT_FILE, as_json: AsJson = False) -> int:
         return 0
     for digest in removed.builds:
         say(f"  removed {digest[7:19]}")
-    show(f"{len(removed.builds)} builds removed, {_size(removed.bytes)} freed.")
+    show(f"{counted(len(removed.builds), 'build')} removed, {_size(removed.bytes)} freed.")
     return 0
 
 

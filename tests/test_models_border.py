@@ -145,6 +145,17 @@ async def test_what_providers_add_to_the_plain_form_breaks_nothing(name: str) ->
         assert [reply.input_tokens, reply.output_tokens] == case["usage"]
 
 
+@pytest.mark.parametrize("model", ["mine:m", "anthropic:m"])
+async def test_half_a_character_in_a_question_is_replaced(model: str) -> None:
+    """What UTF-8 cannot hold is sent as a question mark, and the rest as it is."""
+    up = Upstream(good({"dialect": "anthropic"} if model == "anthropic:m" else {}))
+    async with serving(up.app()) as url:
+        body = {"messages": [{"role": "user", "content": "grün \ud83d"}]}
+        reply = await router(spec(url, model)).chat(body, deadline=time.time() + 5)
+    assert reply.body["choices"][0]["message"]["content"] == "second"
+    assert "grün ?" in repr(up.requests[0]["messages"])
+
+
 EMPTY: dict[str, Callable[[], Response]] = {
     "a stream": lambda: sse(delta(role="assistant", content=""), delta("stop")),
     "one piece": lambda: JSONResponse({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}),

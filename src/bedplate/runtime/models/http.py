@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 _AGAIN = frozenset({408, 409, 425, 429})
 _MAX_ERROR = 65_536
 MAX_EVENT = 1024 * 1024
-MAX_BODY = 4 * 1024 * 1024
+MAX_BODY = 2 * 1024 * 1024
 MAX_STREAM = 64 * 1024 * 1024
 """Bytes of one event of a stream, of an answer in one piece, and of a whole stream (a token takes 200 to 700)."""
 # A compressed megabyte can hold a thousand, which no bound on what comes in would notice.
-_PLAIN = {"Accept-Encoding": "identity"}
+_HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
 
 
 @asynccontextmanager
@@ -29,9 +29,12 @@ async def opened(
     """POSTs `body`; gives the response with its body unread. Raises UpstreamError for any failure, in the block too."""
     import httpx2
 
+    # Halves of characters, which JSON can hold and UTF-8 cannot, come from users and tools; they end nothing.
+    content = json.dumps(dict(body), ensure_ascii=False).encode("utf-8", "replace")
+    sent = {**headers, **_HEADERS}
     limits = httpx2.Timeout(timeout, connect=min(timeout, 10.0))
     try:
-        async with http.stream("POST", url, json=dict(body), headers={**headers, **_PLAIN}, timeout=limits) as response:
+        async with http.stream("POST", url, content=content, headers=sent, timeout=limits) as response:
             if response.status_code >= 300:
                 raise await _refused(response)
             if response.headers.get("content-encoding", "identity") != "identity":

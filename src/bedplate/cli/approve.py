@@ -1,0 +1,110 @@
+"""`approve` and `approvals`: agree to a finding of the plan, and see which approvals count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage
+from bedplate.cli.output import say, show, show_json, table
+
+if TYPE_CHECKING:
+    from bedplate.access.findings import Finding
+    from bedplate.release.approvals import Approval
+    from bedplate.release.target import Target
+
+_STANDINGS = {
+    "counts": "counts",
+    "expired": "expired",
+    "early": "dated in the future",
+    "unmatched": "matches nothing in the plan",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("approve")(approve)
+    app.command("approvals")(approvals)
+
+
+def approve(
+    finding: Annotated[str, typer.Argument(help="`A1` of the current plan, or the first digits of its digest.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why this is right, in one line.", metavar="TEXT")],
+    expires: Annotated[
+        str, typer.Option("--expires", help="30d, or the last day: 2027-01-31. At most 365 days.", metavar="WHEN")
+    ],
+    as_name: Annotated[
+        str | None, typer.Option("--as", help="Who approves; git's user.email unless given.", metavar="NAME")
+    ] = None,
+    file: ManifestFile = DEFAULT_FILE,
+    stage: Stage = None,
+    as_json: AsJson = False,
+) -> int:
+    """Approve a finding of the plan for a stage: writes a file below `approvals/` to be committed."""
+    from bedplate.release.approvals import read_approvals
+    from bedplate.release.approve import approver_name, choose, new_approval, write_approval
+
+    target, findings = _planned(file, stage)
+    agent, name, now = target.blueprint.name, target.blueprint.stage, time.time()
+    label, chosen = choose(finding, findings, agent, name)
+    approver = approver_name(target.home, as_name)
+    made = new_approval(chosen, agent=agent, stage=name, approver=approver, reason=reason, expires=expires, now=now)
+    write_approval(target.home, made, now)
+    waiting = _waiting(findings, read_approvals(target.home, name), target, now)
+    if as_json:
+        show_json({"schema": "bedplate.dev/approval/v1", "ok": True, **made.to_json(), "waiting": waiting})
+        return 0
+    show(f"Approved {label} for {name}: {made.says}")
+    show(table([("by", made.approver), ("until", made.expires), ("file", made.file)]))
+    say(f"\nCommit the file. {_left(waiting, name)}")
+    return 0
+
+
+def approvals(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJson = False) -> int:
+    """List a stage's approvals: which count, which are expired, which match nothing in the current plan."""
+    from bedplate.release.approvals import read_approvals, standing
+
+    target, findings = _planned(file, stage)
+    name, now = target.blueprint.stage, time.time()
+    digests = {f.digest(target.blueprint.name, name) for f in findings}
+    rows = [(approval, standing(approval, now, digests)) for approval in read_approvals(target.home, name)]
+    waiting = _waiting(findings, [approval for approval, _ in rows], target, now)
+    if as_json:
+        listed = [{**approval.to_json(), "standing": state} for approval, state in rows]
+        document = {"schema": "bedplate.dev/approvals/v1", "ok": True, "stage": name}
+        show_json({**document, "approvals": listed, "waiting": waiting})
+        return 0
+    lines = [(_STANDINGS[state], a.says, a.approver, f"until {a.expires[:10]}", a.reason) for a, state in rows]
+    show(table(lines) if lines else f"  There are no approvals for {name}.")
+    say(f"\n{_left(waiting, name)}")
+    return 0
+
+
+def _planned(file: Path, stage: str | None) -> tuple[Target, tuple[Finding, ...]]:
+    from bedplate.release.check import open_checked
+    from bedplate.release.plan import findings_of
+
+    target = open_checked(file, stage)
+    return target, findings_of(target)
+
+
+def _waiting(findings: Sequence[Finding], given: Sequence[Approval], target: Target, now: float) -> list[str]:
+    """The findings that still need an approval, as `A1`."""
+    from bedplate.release.approvals import approved
+
+    agent, stage, minimum = target.blueprint.name, target.blueprint.stage, target.blueprint.approvals
+    return [
+        f"A{number}"
+        for number, finding in enumerate(findings, 1)
+        if finding.effect != "narrower" and not approved(finding.digest(agent, stage), given, minimum, now)
+    ]
+
+
+def _left(waiting: Sequence[str], stage: str) -> str:
+    if not waiting:
+        return f"Nothing in the plan of {stage} waits for an approval."
+    return f"Still to be approved for {stage}: {', '.join(waiting)}."

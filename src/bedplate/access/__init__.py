@@ -1,7 +1,7 @@
-"""Access: what the agent may do, as data, and the one function that decides it.
+"""Access: what the agent may do, as data, the one function that decides it, and what one reach allows beyond another.
 
-Goes in: grants compiled from the tools' scopes, and requests. Comes out: `Decision`. It reads no file, opens no
-connection and imports no other bedplate package but `problems`.
+Goes in: grants compiled from the tools' scopes, and requests, or two reaches. Comes out: `Decision`, or findings
+(`access.findings`). It reads no file, opens no connection and imports no other bedplate package but `problems`.
 """
 
 from bedplate.access.decide import decide, may_use

@@ -1,0 +1,193 @@
+"""Findings: what one reach allows beyond another, as a reviewer approves it. Pure.
+
+Goes in: the reach of what runs and the reach of what is planned. Comes out: findings, in the order in which screens
+number them: wider, unproved, narrower. What only renames, reorders or splits gives none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from bedplate.access.automata import TooManyStates
+from bedplate.access.gains import TOO_MANY, Gain, Known, gains, new_document
+from bedplate.access.model import Grant, Request
+from bedplate.access.reach import Link, Reach, Source, Thing
+
+Effect = Literal["wider", "narrower", "unproved"]
+FIRST = "first release"
+STATEMENTS = ("runs", "connects to", "uses secret", "talks to", "reads")
+"""Verbs that are no grants: they say what is, not what may be asked for."""
+_ORDER = {"wider": 0, "unproved": 1, "narrower": 2}
+_NOTHING: Known = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One way in which a stage may do more, or less, than before. `unproved` counts as wider.
+
+    `subject` is a tool's name, `memory` or `model`; `verb` that of a grant, or one of `STATEMENTS`; `object` the
+    pattern or thing as the manifest writes it; `behind` what stands behind the subject. `witness` is one concrete
+    request that is allowed now and was not, for `narrower` the other way round. `reason` says why it is unproved, or
+    what changed. `where` is `agent.yaml:LINE`, "" where the line is gone.
+    """
+
+    effect: Effect
+    subject: str
+    verb: str
+    object: str
+    behind: str = ""
+    witness: str = ""
+    reason: str = ""
+    where: str = ""
+
+    def digest(self, agent: str, stage: str) -> str:
+        """`sha256:` and 64 hex digits: what an approval is bound to. Witness and line may change without it."""
+        bound = {"agent": agent, "stage": stage, "effect": self.effect, "subject": self.subject, "verb": self.verb}
+        bound |= {"object": self.object, "behind": self.behind, "reason": self.reason}
+        text = json.dumps(bound, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def compare(old: Reach | None, new: Reach, known: Known = _NOTHING) -> tuple[Finding, ...]:
+    """Every way in which `new` goes beyond `old` or falls behind it; None is a stage where nothing runs.
+
+    Exact for grants and `never`: there is a `wider` one for a tool exactly where it may do something that it could not.
+    `known` holds real objects by tool, from which witnesses are taken first.
+    """
+    if old is None:
+        return _ordered(replace(f, reason=_said(FIRST, f.reason)) for f in _more(Reach(), new, known))
+    return _ordered([*_more(old, new, known), *_changed(old, new), *_less(old, new, known)])
+
+
+def _more(old: Reach, new: Reach, known: Known, *, back: bool = False) -> Iterator[Finding]:
+    """What `new` has and `old` has not, as wider. `back`: it is `new` that runs and `old` that is planned."""
+    tools = {thing.name: thing for thing in new.things}
+    for gain in gains(old, new, known):
+        yield _of_grant(gain, tools.get(gain.grant.tool), back=back)
+    had = {thing.name for thing in old.things}
+    for thing in new.things:
+        if thing.name not in had and _tells(thing):
+            yield Finding("wider", thing.name, thing.verb, thing.behind, where=thing.where)
+    linked = {(link.subject, link.verb, link.object) for link in old.links}
+    for link in new.links:
+        if (link.subject, link.verb, link.object) not in linked:
+            yield Finding("wider", link.subject, link.verb, link.object, _behind(tools, link), where=link.where)
+    yield from _sources(old, new, known, back=back)
+
+
+def _less(old: Reach, new: Reach, known: Known) -> Iterator[Finding]:
+    """What only the old reach has. The line is that of the tool, where it is still there."""
+    tools = {thing.name: thing.where for thing in new.things}
+    for finding in _more(new, old, known, back=True):
+        # Whatever is wider has a finding of its own, so that a doubt here is not about that.
+        reason = f"at most: {finding.reason}" if finding.effect == "unproved" else finding.reason
+        yield replace(finding, effect="narrower", reason=reason, where=tools.get(finding.subject, ""))
+
+
+def _of_grant(gain: Gain, thing: Thing | None, *, back: bool) -> Finding:
+    grant, request = gain.grant, gain.request
+    told = f"`never` {gain.lifted} {'added' if back else 'removed'}" if gain.lifted else ""
+    # A prohibition that goes away later changes what is approved here, so that it belongs to the finding.
+    kept = f"but `never` {', '.join(gain.but)}" if gain.but and not back else ""
+    return Finding(
+        "wider" if request else "unproved",
+        grant.tool,
+        grant.verb,
+        grant.pattern,
+        behind=thing.behind if thing else "",
+        witness=_shown(grant, request, bool(gain.lifted)) if request else "",
+        reason=_said(told, gain.doubtful, kept),
+        where=grant.where,
+    )
+
+
+def _shown(grant: Grant, request: Request, lifted: bool) -> str:
+    """A request in words. The operation is told where it is what matters."""
+    name = f"{request.tool}.{request.operation}"
+    match grant.verb:
+        case "call":
+            return name
+        case _ if grant.tool == "memory":
+            return name
+        case _ if lifted:
+            return f"{name} on {request.object}"
+        case _:
+            return request.object
+
+
+def _sources(old: Reach, new: Reach, known: Known, *, back: bool) -> Iterator[Finding]:
+    """Data that a tool did not read before, and documents that another definition of it adds."""
+    before = {(source.tool, source.name): source for source in old.sources}
+    for source in new.sources:
+        was = before.get((source.tool, source.name))
+        if was is None:
+            yield _reads("wider", source)
+        elif was.path == source.path and _documents(was) != _documents(source):
+            planned, runs = (was, source) if back else (source, was)
+            try:
+                if request := new_document(was, source, new, known):
+                    yield _reads("wider", planned, request.object, f"was {runs.text}")
+            except TooManyStates:
+                yield _reads("unproved", planned, reason=_said(TOO_MANY, f"was {runs.text}"))
+
+
+def _documents(source: Source) -> tuple[object, ...]:
+    return source.prefix, source.include, source.exclude
+
+
+def _reads(effect: Effect, source: Source, witness: str = "", reason: str = "") -> Finding:
+    return Finding(effect, source.tool, "reads", source.text, witness=witness, reason=reason, where=source.where)
+
+
+def _changed(old: Reach, new: Reach) -> Iterator[Finding]:
+    """The same name with something else behind it: nobody can prove what that may do."""
+    before = {thing.name: thing for thing in old.things}
+    for thing in new.things:
+        was = before.get(thing.name)
+        if was and _identity(was) != _identity(thing):
+            yield Finding(
+                "unproved",
+                thing.name,
+                thing.verb,
+                thing.behind,
+                reason=_move(was.behind, thing.behind),
+                where=thing.where,
+            )
+    paths = {(source.tool, source.name): source for source in old.sources}
+    for source in new.sources:
+        moved = paths.get((source.tool, source.name))
+        if moved and moved.path != source.path:
+            yield _reads("unproved", source, reason=_move(moved.text, source.text))
+
+
+def _tells(thing: Thing) -> bool:
+    """Whether the thing itself is a finding. Of a search tool its data is, of memory its grants are."""
+    return thing.kind not in {"search", "memory"}
+
+
+def _identity(thing: Thing) -> tuple[object, ...]:
+    return (thing.kind, thing.verb, thing.behind, thing.operations) if _tells(thing) else (thing.kind,)
+
+
+def _behind(tools: Mapping[str, Thing], link: Link) -> str:
+    return tools[link.subject].behind if link.subject in tools else ""
+
+
+def _move(old: str, new: str) -> str:
+    return f"{old} → {new}"
+
+
+def _said(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Wider, unproved, narrower; in each by subject, its grants before what stands behind it."""
+    return tuple(
+        sorted(findings, key=lambda f: (_ORDER[f.effect], f.subject, f.verb in STATEMENTS, f.verb, f.object, f.reason))
+    )

@@ -1,0 +1,209 @@
+"""What one reach allows and another does not, grant by grant: exact, each with one request that shows it. Pure.
+
+A request is allowed where no `never` matches `tool.operation` and a grant of its tool and verb matches its object,
+which for the verb `call` is the operation. A grant can allow more for two reasons: no old grant matches the object, or
+a `never` that forbade the operation is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bedplate.access.automata import TooManyStates, witness
+from bedplate.access.decide import decide
+from bedplate.access.globs import covers, matches
+from bedplate.access.model import Grant, Request
+from bedplate.access.reach import Reach, Source, Thing
+
+Known = Mapping[str, Sequence[str]]
+"""Real objects by tool, as its grants name them: paths of documents, names of operations."""
+TOO_MANY = "too many patterns to compare"
+_UNLIKELY = ("*/", "*_", "*-", "*.", ".*", "_*", "-*", "*/.*", "*/_*", "*/-*", "*._*", "*.-*", "*://*//*")
+"""Forms that few real names have: what a shortest text looks like where a `*` stands for nothing."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A grant by which something new is allowed, and a request that shows it.
+
+    `request` is None where it is `doubtful` whether there is one. `lifted` is the `never` that forbade it before;
+    `but` are those that still forbid some of what the grant names.
+    """
+
+    grant: Grant
+    request: Request | None
+    lifted: str = ""
+    but: tuple[str, ...] = ()
+    doubtful: str = ""
+
+
+def gains(old: Reach, new: Reach, known: Known) -> list[Gain]:
+    """What the new grants allow and `old` does not, without grants that another one found covers.
+
+    A grant stands here once for what it names anew, and once for each `never` that is gone.
+    """
+    search = _Search(old, new, known)
+    found = [gain for grant in new.scopes.grants for gain in search.of_grant(grant)]
+    return [gain for i, gain in enumerate(found) if not any(_in(gain, i, other, j) for j, other in enumerate(found))]
+
+
+def new_document(old: Source, new: Source, reach: Reach, known: Known) -> Request | None:
+    """A document that `new` has, `old` has not, and a grant of `reach` gives. Raises TooManyStates."""
+    search = _Search(Reach(), reach, known)
+    grants = (grant for grant in reach.scopes.grants if (grant.tool, grant.verb) == (new.tool, "read"))
+    return next((found for grant in grants if (found := search.document(grant, old, new))), None)
+
+
+def _in(gain: Gain, place: int, other: Gain, at: int) -> bool:
+    """Whether another gain says as much; of two that say the same the first stays."""
+    a, b = gain.grant, other.grant
+    if at == place or (a.tool, a.verb, gain.lifted) != (b.tool, b.verb, other.lifted):
+        return False
+    return covers(b.pattern, a.pattern) and (at < place or not covers(a.pattern, b.pattern))
+
+
+@dataclass(frozen=True)
+class _Realm:
+    """The objects that exist for a tool: what one `include` of its data matches; all where nothing is known."""
+
+    within: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+class _Search:
+    """Looks for requests that `new` allows and `old` does not."""
+
+    def __init__(self, old: Reach, new: Reach, known: Known) -> None:
+        self._old, self._new, self._known = old, new, known
+        self._never = [n.pattern for n in new.scopes.never]
+        self._lifted = [n.pattern for n in old.scopes.never if n.pattern not in self._never]
+        self._held: dict[tuple[str, str], list[str]] = {}
+        for grant in old.scopes.grants:
+            self._held.setdefault((grant.tool, grant.verb), []).append(grant.pattern)
+        self._realms: dict[tuple[str, str], list[_Realm]] = {}
+        for source in new.sources:
+            self._realms.setdefault((source.tool, "read"), []).extend(_realms(source))
+        self._things = (_by_name(old.things), _by_name(new.things))
+        self._names: dict[tuple[str, ...], str | None] = {}
+
+    def of_grant(self, grant: Grant) -> Iterator[Gain]:
+        """The gains of one new grant; none where the old reach allows all that it does."""
+        for lifted in ("", *self._lifted):
+            try:
+                request = self._unforbidden(grant, lifted) if lifted else self._beyond(grant)
+                if request:
+                    yield self._replayed(Gain(grant, request, lifted, self._but(grant)))
+            except TooManyStates:
+                yield Gain(grant, None, lifted, doubtful=TOO_MANY)
+
+    def _but(self, grant: Grant) -> tuple[str, ...]:
+        """What `never` still forbids of the grant."""
+        dot = f"{grant.tool}."
+        named = [dot + grant.pattern] if grant.verb == "call" else []
+        names = self._named(grant.tool, grant.verb)
+        meets = (p for p in self._never if any(witness([name, p, *named], [dot]) for name in names))
+        return tuple(sorted(set(meets)))
+
+    def _beyond(self, grant: Grant) -> Request | None:
+        """A request for an object that no old grant matches."""
+        held = self._held.get((grant.tool, grant.verb), [])
+        if any(covers(pattern, grant.pattern) for pattern in held):
+            return None
+        if grant.verb == "call":
+            return self._call(grant, held, ())
+        return self._on_object(grant, held, ())
+
+    def _unforbidden(self, grant: Grant, never: str) -> Request | None:
+        """A request that only `never` forbade."""
+        if grant.verb == "call":
+            return self._call(grant, [], (never,))
+        return self._on_object(grant, [], (never,))
+
+    def _on_object(self, grant: Grant, held: Sequence[str], never: tuple[str, ...]) -> Request | None:
+        """A request of any verb but `call`: its operation and its object have nothing to do with each other."""
+        operation = self._operation(grant, never)
+        found = self._object(grant, held) if operation else None
+        return Request(grant.tool, operation, grant.verb, found) if operation and found else None
+
+    def _call(self, grant: Grant, held: Sequence[str], never: tuple[str, ...]) -> Request | None:
+        """A call: its object is its operation, so that grants and prohibitions speak of one text, `tool.operation`."""
+        dot = f"{grant.tool}."
+        refused = [*(dot + pattern for pattern in held), *self._never, dot]
+        known = [dot + name for name in self._known.get(grant.tool, ())]
+        for name in self._named(grant.tool, "call"):
+            if found := _likeliest([name, dot + grant.pattern, *never], refused, known):
+                operation = found.removeprefix(dot)
+                return Request(grant.tool, operation, "call", operation)
+        return None
+
+    def _operation(self, grant: Grant, never: tuple[str, ...]) -> str | None:
+        """An operation that may be used at all; with `never`, one that it forbade."""
+        key = (grant.tool, grant.verb, *never)
+        if key not in self._names:
+            dot = f"{grant.tool}."
+            named = self._named(grant.tool, grant.verb)
+            found = (_likeliest([name, *never], [*self._never, dot], ()) for name in named)
+            self._names[key] = next((name.removeprefix(dot) for name in found if name), None)
+        return self._names[key]
+
+    def _named(self, tool: str, verb: str) -> list[str]:
+        """Globs for the tool's operations. Where it was or is another one, its operations too: `compare` tells that."""
+        sides = [side[tool].operations for side in self._things if tool in side]
+        if not sides or None in sides:
+            return [f"{tool}.*"]
+        pairs = dict.fromkeys(pair for operations in sides for pair in operations or ())
+        return [f"{tool}.{name}" for verb_of, name in pairs if verb_of == verb]
+
+    def _object(self, grant: Grant, held: Sequence[str]) -> str | None:
+        """An object of the grant that exists and that no pattern of `held` matches."""
+        known = self._known.get(grant.tool, ())
+        for realm in self._realms.get((grant.tool, grant.verb), [_Realm()]):
+            refused = [*held, *realm.without, ""]
+            if found := _likeliest([grant.pattern, *realm.within], refused, known):
+                return found
+        return None
+
+    def document(self, grant: Grant, old: Source, new: Source) -> Request | None:
+        """A document of the grant that the new definition has and the old one has not, or had left out."""
+        operation = self._operation(grant, ())
+        known = self._known.get(new.tool, ())
+        had = [old.prefix + pattern for pattern in old.include]
+        left_out = [old.prefix + pattern for pattern in old.exclude]
+        for realm in _realms(new) if operation else ():
+            for more, refused in (((), had), *(((pattern,), []) for pattern in left_out)):
+                wanted = [grant.pattern, *realm.within, *more]
+                if found := _likeliest(wanted, [*refused, *realm.without, new.prefix], known):
+                    return Request(grant.tool, operation or "", grant.verb, found)
+        return None
+
+    def _replayed(self, gain: Gain) -> Gain:
+        """The gain, once the decider agrees. A disagreement leaves it unproved."""
+        request = gain.request
+        if request and decide(self._new.scopes, request).allowed and not decide(self._old.scopes, request).allowed:
+            return gain
+        return replace(gain, request=None, doubtful=f"the decider does not agree on {request}")
+
+
+def _likeliest(wanted: Sequence[str], refused: Sequence[str], known: Iterable[str]) -> str | None:
+    """A text that all of `wanted` match and none of `refused`: a known one, else one like a name, else any."""
+    shortest = witness(wanted, refused)
+    if shortest is None:
+        return None
+    for text in known:
+        if all(matches(p, text) for p in wanted) and not any(matches(p, text) for p in refused):
+            return text
+    try:
+        return witness(wanted, [*refused, *_UNLIKELY]) or shortest
+    except TooManyStates:
+        return shortest  # the looks are for the reader only
+
+
+def _realms(source: Source) -> Iterator[_Realm]:
+    without = tuple(source.prefix + pattern for pattern in source.exclude)
+    for pattern in source.include:
+        yield _Realm((source.prefix + pattern,), without)
+
+
+def _by_name(things: Iterable[Thing]) -> dict[str, Thing]:
+    return {thing.name: thing for thing in things}

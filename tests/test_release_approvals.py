@@ -10,13 +10,22 @@ from typing import Any
 
 import pytest
 import yaml
-from bedplate.access.findings import Finding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedplate.access.findings import Finding
 from bedplate.problems import BedplateError
 from bedplate.release.approvals import Approval, approved, parse_approval, read_approvals, slug, standing
-from bedplate.release.approve import approver_name, choose, content, expiry, new_approval, words, write_approval
+from bedplate.release.approve import (
+    approver_name,
+    choose,
+    content,
+    expiry,
+    new_approval,
+    require_honest,
+    words,
+    write_approval,
+)
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases/approvals/damaged.yaml").read_text())
 NOW = 1_800_000_000.0
@@ -229,6 +238,15 @@ def test_findings_in_words() -> None:
     assert words(WIDER) == "http may get https://example.com/*"
     assert words(DOUBT) == "unproved: tools runs server (command python -m server, its code changed)"
     assert len(words(replace(WIDER, object="x" * 5000 + "\x1b"))) == 1000
+
+
+def test_an_approval_says_what_it_approves(tmp_path: Path) -> None:
+    """An approval whose words are another finding's is damage; one of a finding that is gone says what it wants."""
+    made = approve(tmp_path)
+    require_honest([made, GOOD], FINDINGS, "support", "prod")
+    with pytest.raises(BedplateError) as error:
+        require_honest([replace(made, says="docs may read faq.md")], FINDINGS, "support", "prod")
+    assert code_of(error) == "BP774"
 
 
 def test_the_approver_is_who_git_says(tmp_path: Path) -> None:

@@ -45,7 +45,6 @@ def approve(
     as_json: AsJson = False,
 ) -> int:
     """Approve a finding of the plan for a stage: writes a file below `approvals/` to be committed."""
-    from bedplate.release.approvals import read_approvals
     from bedplate.release.approve import approver_name, choose, new_approval, write_approval
 
     target, findings = _planned(file, stage)
@@ -54,7 +53,7 @@ def approve(
     approver = approver_name(target.home, as_name)
     made = new_approval(chosen, agent=agent, stage=name, approver=approver, reason=reason, expires=expires, now=now)
     write_approval(target.home, made, now)
-    waiting = _waiting(findings, read_approvals(target.home, name), target, now)
+    waiting = _waiting(findings, _given(target, findings), target, now)
     if as_json:
         show_json({"schema": "bedplate.dev/approval/v1", "ok": True, **made.to_json(), "waiting": waiting})
         return 0
@@ -66,12 +65,12 @@ def approve(
 
 def approvals(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJson = False) -> int:
     """List a stage's approvals: which count, which are expired, which match nothing in the current plan."""
-    from bedplate.release.approvals import read_approvals, standing
+    from bedplate.release.approvals import standing
 
     target, findings = _planned(file, stage)
     name, now = target.blueprint.stage, time.time()
     digests = {f.digest(target.blueprint.name, name) for f in findings}
-    rows = [(approval, standing(approval, now, digests)) for approval in read_approvals(target.home, name)]
+    rows = [(approval, standing(approval, now, digests)) for approval in _given(target, findings)]
     waiting = _waiting(findings, [approval for approval, _ in rows], target, now)
     if as_json:
         listed = [{**approval.to_json(), "standing": state} for approval, state in rows]
@@ -90,6 +89,15 @@ def _planned(file: Path, stage: str | None) -> tuple[Target, tuple[Finding, ...]
 
     target = open_checked(file, stage)
     return target, findings_of(target)
+
+
+def _given(target: Target, findings: Sequence[Finding]) -> tuple[Approval, ...]:
+    from bedplate.release.approvals import read_approvals
+    from bedplate.release.approve import require_honest
+
+    given = read_approvals(target.home, target.blueprint.stage)
+    require_honest(given, findings, target.blueprint.name, target.blueprint.stage)
+    return given
 
 
 def _waiting(findings: Sequence[Finding], given: Sequence[Approval], target: Target, now: float) -> list[str]:

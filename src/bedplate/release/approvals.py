@@ -102,7 +102,7 @@ def read_approval(path: Path, home: Path) -> Approval:
     """One file. Raises BP774."""
     file = path.relative_to(home).as_posix()
     if path.is_symlink() or not path.is_file():
-        raise BedplateError(_damaged("it is no regular file", Where(file)))
+        raise BedplateError(damaged("it is no regular file", Where(file)))
     with path.open("rb") as opened:
         data = opened.read(_MAX_BYTES + 1)
     return parse_approval(data, file)
@@ -113,7 +113,7 @@ def parse_approval(data: bytes, file: str) -> Approval:
     tree = _tree(data, file)
     problems = list(_keys(tree.data)) or list(_values(tree.data, PurePosixPath(file)))
     if problems:
-        raise BedplateError(*(_damaged(what, _place(tree, key, file), fix) for key, what, fix in problems))
+        raise BedplateError(*(damaged(what, _place(tree, key, file), fix) for key, what, fix in problems))
     return Approval(file=file, **{key: tree.data[key] for key in _KEYS[2:]})
 
 
@@ -121,17 +121,17 @@ def _tree(data: bytes, file: str) -> Tree:
     from bedplate.manifest.yamltree import read
 
     if len(data) > _MAX_BYTES:
-        raise BedplateError(_damaged(f"it is larger than {_MAX_BYTES // 1024} KiB", Where(file)))
+        raise BedplateError(damaged(f"it is larger than {_MAX_BYTES // 1024} KiB", Where(file)))
     try:
         tree = read(data.decode("utf-8"), file)
         if tree.problems:
             raise BedplateError(*tree.problems)
     except UnicodeDecodeError as error:
-        raise BedplateError(_damaged("it is not UTF-8", Where(file))) from error
+        raise BedplateError(damaged("it is not UTF-8", Where(file))) from error
     except BedplateError as error:
-        raise BedplateError(*(_damaged(p.summary, p.where or Where(file)) for p in error.problems)) from error
+        raise BedplateError(*(damaged(p.summary, p.where or Where(file)) for p in error.problems)) from error
     if not isinstance(tree.data, dict):
-        raise BedplateError(_damaged("it is not a mapping", tree.where(())))
+        raise BedplateError(damaged("it is not a mapping", tree.where(())))
     return tree
 
 
@@ -210,6 +210,7 @@ def slug(approver: str) -> str:
     return f"{plain[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
 
 
-def _damaged(what: str, where: Where, fix: str = "") -> Problem:
+def damaged(what: str, where: Where, fix: str = "") -> Problem:
+    """BP774."""
     name = PurePosixPath(where.file).name
     return Problem("BP774", f"the approval {name} cannot be used: {what}", where, fix=fix or _FIX)

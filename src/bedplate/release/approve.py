@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from bedplate.access.findings import STATEMENTS, Finding
 from bedplate.engine.state import timestamp
-from bedplate.problems import BedplateError, Problem
+from bedplate.problems import BedplateError, Problem, Where
 from bedplate.release.approvals import (
     API_VERSION,
     FOLDER,
@@ -22,6 +22,7 @@ from bedplate.release.approvals import (
     LONGEST,
     MAX_TEXT,
     Approval,
+    damaged,
     file_name,
     read_approval,
     standing,
@@ -64,6 +65,18 @@ def words(finding: Finding) -> str:
     line = " ".join((doubt + said + (f" ({notes})" if notes else "")).split())
     plain = "".join(c if c.isprintable() else "?" for c in line)
     return plain if len(plain) <= MAX_TEXT else f"{plain[: MAX_TEXT - 1]}…"
+
+
+def require_honest(approvals: Iterable[Approval], findings: Iterable[Finding], agent: str, stage: str) -> None:
+    """Raises BP774 where an approval says something else than the finding that it approves: people read the words."""
+    said = {finding.digest(agent, stage): words(finding) for finding in findings}
+    problems = [
+        damaged(f"it says “{a.says}”, and what it approves is “{said[a.finding]}”", Where(a.file))
+        for a in approvals
+        if a.says != said.get(a.finding, a.says)
+    ]
+    if problems:
+        raise BedplateError(*problems)
 
 
 def new_approval(

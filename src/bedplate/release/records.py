@@ -148,7 +148,7 @@ class ReleaseLog:
 
     def _mend(self, chain: Chain) -> None:
         """Drop half a line and move the head to the last whole one, as a writer that died would have done next."""
-        if chain.entries:
+        if chain.entries and _bytes(self.path.with_name(HEAD)) != chain.head.to_bytes():
             self._write_head(chain.head)
         if self.path.exists() and self.path.stat().st_size > chain.size:
             os.truncate(self.path, chain.size)

@@ -13,7 +13,7 @@ from bedplate.problems import BedplateError, Problem
 STATUS: Final[Mapping[str, int]] = {
     "BP400": 400, "BP401": 401, "BP402": 413, "BP403": 400, "BP404": 400, "BP405": 409, "BP406": 503, "BP407": 503,
     "BP408": 404, "BP409": 500, "BP410": 429, "BP411": 429, "BP412": 429, "BP413": 429, "BP414": 504, "BP415": 502,
-    "BP416": 502, "BP417": 503, "BP418": 502, "BP419": 502, "BP420": 400, "BP430": 401, "BP431": 403,
+    "BP416": 502, "BP417": 503, "BP418": 502, "BP419": 502, "BP420": 400, "BP421": 503, "BP430": 401, "BP431": 403,
     "BP461": 403, "BP463": 409, "BP475": 400, "BP477": 400, "BP479": 504, "BP491": 429, "BP494": 504,
     "BP606": 400, "BP607": 413,
 }  # fmt: skip
@@ -131,6 +131,11 @@ def bad_stream(what: str) -> BedplateError:
 
 
 # The agent's requests
+
+
+def too_much_at_once() -> BedplateError:
+    """Bodies of an agent that together are more than the gateway holds for it."""
+    return _error("BP421", "the agent sends too much at once", "Send less at a time, or the same again later.")
 
 
 def no_capability() -> BedplateError:

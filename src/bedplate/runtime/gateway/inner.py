@@ -20,12 +20,13 @@ from bedplate import __version__
 from bedplate.problems import BedplateError
 from bedplate.runtime.gateway import faults
 from bedplate.runtime.gateway.dispatch import Dispatch
+from bedplate.runtime.gateway.intake import Intake
 from bedplate.runtime.gateway.mcp import McpEndpoint
 from bedplate.runtime.gateway.modelface import ModelFace
 from bedplate.runtime.gateway.reports import Finished, Gave, Said, reports
 from bedplate.runtime.gateway.turn import Turn
 from bedplate.runtime.gateway.turns import Turns
-from bedplate.runtime.gateway.web import SSE_HEADERS, application, bearer, body_of, error_json, event, object_of
+from bedplate.runtime.gateway.web import SSE_HEADERS, application, bearer, error_json, event, object_of
 from bedplate.runtime.models.api import Chunk
 from bedplate.traces.emit import GatewayTracer
 
@@ -44,7 +45,8 @@ class Inner:
         self._turns = turns
         self._models = models
         self._tracer = tracer
-        self._mcp = McpEndpoint("bedplate", __version__, dispatch, limit=MCP_LIMIT)
+        self._intake = Intake()
+        self._mcp = McpEndpoint("bedplate", __version__, dispatch, limit=MCP_LIMIT, read=self._intake.json)
         self.app = application(
             [
                 Route("/agent/next", self.next, methods=["POST"]),
@@ -67,7 +69,7 @@ class Inner:
 
     async def next(self, request: Request) -> Response:
         """`POST /agent/next`: a job, or 204 after a while. An agent that went away meanwhile gets none."""
-        await body_of(request, 4096)
+        await self._intake.body(request, 4096)
         instance: int = request.scope[INSTANCE]
         turn = await self._polled(request, instance)
         return Response(status_code=204) if turn is None else JSONResponse(self._turns.hand_over(turn, instance))
@@ -146,7 +148,7 @@ class Inner:
 
     async def chat(self, request: Request) -> Response:
         """`POST /v1/chat/completions`."""
-        turn, body = self._holder(request), await object_of(request, MODEL_LIMIT)
+        turn, body = self._holder(request), await self._object(request)
         if not body.get("stream"):
             return JSONResponse(await self._models.chat(turn, _claimed(request), body))
         chunks = self._models.stream(turn, _claimed(request), body)
@@ -156,7 +158,7 @@ class Inner:
         """`POST /v1/messages`: the same in Anthropic's dialect."""
         from bedplate.runtime.models import anthropic_dialect as dialect
 
-        turn, asked = self._holder(request), await object_of(request, MODEL_LIMIT)
+        turn, asked = self._holder(request), await self._object(request)
         body = dialect.to_openai(asked)
         if not asked.get("stream"):
             completion = await self._models.chat(turn, _claimed(request), body)
@@ -166,7 +168,7 @@ class Inner:
 
     async def otlp(self, request: Request) -> Response:
         """`POST /v1/traces` and `/v1/logs`: passed to the sink, stamped with the turn."""
-        turn, body = self._holder(request), await body_of(request, OTLP_LIMIT)
+        turn, body = self._holder(request), await self._intake.body(request, OTLP_LIMIT)
         kind = request.headers.get("content-type", "")
         signal: Any = request.url.path.rpartition("/")[2]
         encoding = request.headers.get("content-encoding", "")
@@ -174,6 +176,9 @@ class Inner:
         if kind.startswith("application/json"):
             return JSONResponse({})
         return Response(b"", media_type="application/x-protobuf")
+
+    async def _object(self, request: Request) -> dict[str, Any]:
+        return await object_of(request, MODEL_LIMIT, self._intake.json)
 
     def _holder(self, request: Request) -> Turn:
         return self._turns.holder(bearer(request))

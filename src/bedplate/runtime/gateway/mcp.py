@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from bedplate.problems import BedplateError
-from bedplate.runtime.gateway.web import body_of, strict_json
+from bedplate.runtime.gateway.web import Reader, json_of
 
 HANDSHAKE: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN: Final = ("2026-07-28",)
@@ -55,20 +55,23 @@ class ToolServer(Protocol[Caller_contra]):
 class McpEndpoint(Generic[Caller]):
     """Answers MCP requests for one `ToolServer`."""
 
-    def __init__(self, name: str, version: str, server: ToolServer[Caller], *, limit: int) -> None:
-        """`limit`: bytes of a request."""
+    def __init__(
+        self, name: str, version: str, server: ToolServer[Caller], *, limit: int, read: Reader = json_of
+    ) -> None:
+        """`limit`: bytes of a request; `read` reads it."""
         self._about = {"capabilities": {"tools": {}}, "serverInfo": {"name": name, "version": version}}
         self._server = server
-        self._limit = limit
+        self._limit, self._read = limit, read
 
     async def answer(self, request: Request, caller: Caller) -> Response:
         """The answer to one request. Raises BedplateError BP402 for a body that is too large."""
         refused = _refused(request)
         if refused is not None:
             return refused
-        raw = await body_of(request, self._limit)
         try:
-            message = _message(raw)
+            message = _message(await self._read(request, self._limit))
+        except ValueError:
+            return _error(None, McpFault(PARSE_ERROR, "the body is no JSON"), 400)
         except McpFault as fault:
             return _error(None, fault, 400)
         if "id" not in message:
@@ -137,11 +140,7 @@ def _refused(request: Request) -> Response | None:
     return None
 
 
-def _message(raw: bytes) -> dict[str, Any]:
-    try:
-        message = strict_json(raw)
-    except ValueError as error:
-        raise McpFault(PARSE_ERROR, "the body is no JSON") from error
+def _message(message: Any) -> dict[str, Any]:
     if isinstance(message, list):
         raise McpFault(INVALID_REQUEST, "batches are not supported")
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0" or not isinstance(message.get("method"), str):

@@ -33,6 +33,7 @@ EXAMPLE_FILES = {
     "mcp_servers/tickets.py": "",
     "openapi/orders.yaml": "openapi: 3.1.0\ninfo: {title: Orders, version: '1'}\npaths: {}\n",
     "evals/faq.yaml": "cases: []\n",
+    "requirements.txt": f"harbour==1.0 --hash=sha256:{'0' * 64}\n",
 }
 Path_ = tuple[str | int, ...]
 

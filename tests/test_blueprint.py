@@ -38,12 +38,14 @@ from manifest_support import (
 ONE_MEANING = {
     # One value only today, or two that mean the same on the local target; a change is refused or changes nothing.
     *("Manifest.apiVersion", "Manifest.kind", "FilesData.type", "Auth.type", "Stage.target"),
+    "Runtime.type",
     *("SearchTool.type", "PythonTool.type", "McpTool.type", "HttpTool.type"),
     *("Sessions.store", "Sessions.per", "LongTerm.store", "LongTerm.per", "Tracing.sink"),
 }
 URL = "https://orders.example.com/other"
 OTHER: dict[str, Any] = {
     "Metadata.name": "other",
+    "Runtime.requirements": "other-requirements.txt",
     "Manifest.intent": "script",
     "Manifest.model": "bedplate:extractive",
     "Model.id": "other:model",
@@ -83,6 +85,7 @@ OTHER_FILES = {
     "other/guide/x.md": "# Other",
     "tools/quote.py": EXAMPLE_FILES["tools/quote.py"] + "\n\ndef other() -> None:\n    pass\n",
     "evals/other.yaml": "cases: []\n",
+    "other-requirements.txt": f"harbour==2.0 --hash=sha256:{'0' * 64}\n",
 }
 
 

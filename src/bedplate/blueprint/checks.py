@@ -79,6 +79,15 @@ def model(stage: StageManifest) -> Iterator[Problem]:
             yield Problem("BP013", f"`{chosen.id}` does not read `model.{field}`", where, fix=fix)
 
 
+def requirements(stage: StageManifest) -> Iterator[Problem]:
+    """Packages are there for something that imports them."""
+    manifest = stage.manifest
+    if manifest.runtime and manifest.runtime.requirements and not any(map(runs_code, manifest.tools)):
+        where = stage.source.where(("runtime", "requirements"), key=True)
+        what = "only python tools and MCP commands read `runtime.requirements`, and there is none"
+        yield Problem("BP013", what, where, fix="remove it, or add such a tool")
+
+
 def essentials(stage: StageManifest) -> Iterator[Problem]:
     """A product has memory, scopes, eval gates and traces."""
     manifest, lacks = stage.manifest, stage.source.lacks
@@ -200,6 +209,9 @@ def named_files(stage: StageManifest, files: ProjectFiles) -> Iterator[tuple[Pat
     for index, tool in enumerate(manifest.tools):
         if isinstance(tool, HttpTool):
             yield from _trouble(stage, ("tools", index, "openapi", "file"), _openapi, files, tool.openapi.file)
+    if manifest.runtime and manifest.runtime.requirements:
+        path = manifest.runtime.requirements
+        yield from _trouble(stage, ("runtime", "requirements"), _requirements, files, path)
 
 
 _FileCheck = Callable[[ProjectFiles, str], None]
@@ -225,6 +237,18 @@ def _dataset(files: ProjectFiles, path: str) -> None:
         raise FileTrouble(
             "BP119", f"the dataset `{path}` is neither YAML nor JSONL", "name it *.yaml, *.yml or *.jsonl"
         )
+
+
+def _requirements(files: ProjectFiles, path: str) -> None:
+    from bedplate.blueprint.requirements import NotPinned, requirements_of
+
+    try:
+        if not requirements_of(files.text(path)):
+            raise FileTrouble("BP119", f"`{path}` names no package", "write them, or remove `runtime`")
+    except NotPinned as found:
+        what = f"`{path}` line {found.line} is no `name==version` with `--hash=sha256:…`: {found.text[:60]}"
+        fix = "make the file by `uv pip compile --generate-hashes` or `pip-compile --generate-hashes`"
+        raise FileTrouble("BP762", what, fix) from found
 
 
 def _openapi(files: ProjectFiles, path: str) -> None:

@@ -272,6 +272,10 @@ class Blueprint:
     code: tuple[FileRef, ...] = ()
     """The project's code, where a python tool or an MCP command runs it: its Python files, and files that a command
     names. What their sandboxes can read."""
+    requirements: FileRef | None = None
+    """The packages that python tools and MCP commands find, each with the hashes of its wheels."""
+    site: str = ""
+    """The folder of those packages, unpacked; "" before there is a build, and where there are none."""
     lines: Mapping[str, int] = field(default_factory=dict)
     """Line in `agent.yaml` of each dotted path that is written there (`limits.tokens`, `tools.docs`)."""
     promoted_from: str | None = None

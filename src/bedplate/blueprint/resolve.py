@@ -115,6 +115,7 @@ class _Resolver:
         yield from checks.lists(stage)
         yield from checks.model(stage)
         yield from checks.essentials(stage)
+        yield from checks.requirements(StageManifest("", self.loaded.manifest, self.loaded.source, False))
         yield from checks.promotion(stage, self.loaded)
         yield from checks.entrypoints(stage, self.files)
         yield from checks.instructions(stage)
@@ -154,6 +155,7 @@ class _Resolver:
             description=stage.manifest.metadata.description or "",
             owner=stage.manifest.metadata.owner or "",
             code=code,
+            requirements=next(_requirements(stage, self.files), None),
             lines=self._lines(stage),
             promoted_from=stage.promoted_from,
             approvals=self._approvals(stage),
@@ -168,7 +170,7 @@ class _Resolver:
             tools=parts.tools,
             scopes=scopes,
             data={source.name: source.digest for source in data},
-            files=[*code, *_tool_files(stage, self.files)],
+            files=[*code, *_tool_files(stage, self.files), *_requirements(stage, self.files)],
             memory=parts.memory,
             limits=parts.limits,
         )
@@ -240,6 +242,7 @@ def _named(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
     for path in paths:
         yield from _optional(files, path)
     yield from _tool_files(stage, files)
+    yield from _requirements(stage, files)
     for source in manifest.data:
         try:
             yield from files.documents(source.path, source.include, source.exclude)[1]
@@ -253,6 +256,13 @@ def _tool_files(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
     for tool in stage.manifest.tools:
         if isinstance(tool, HttpTool):
             yield from _optional(files, tool.openapi.file)
+
+
+def _requirements(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
+    """The requirements file."""
+    runtime = stage.manifest.runtime
+    if runtime and runtime.requirements:
+        yield from _optional(files, runtime.requirements)
 
 
 def _optional(files: ProjectFiles, path: str) -> Iterator[FileRef]:

@@ -220,6 +220,17 @@ class Sandbox(Section):
     pids: int = Field(default=64, ge=8, le=4096, description="Processes and threads that may exist in it.")
 
 
+class Runtime(Section):
+    """What runs the agent, and the packages that its tools find."""
+
+    type: Literal["managed"] = Field(description="`managed`: Bedplate's own loop runs the agent.")
+    requirements: Line | None = Field(
+        default=None,
+        description="Requirements file with a version and hashes for each package; its wheels are part of the build "
+        "and are what python tools and MCP servers started with `python` find.",
+    )
+
+
 class Approvals(Section):
     """How many people must approve access that widens before it reaches a stage."""
 
@@ -280,6 +291,7 @@ class Manifest(Section):
     limits: Limits = Field(default=Limits(), description="Bounds of one turn.")
     expose: Expose = Field(default=Expose(), description="How callers reach the agent.")
     sandbox: Sandbox = Field(default=Sandbox(), description="Bounds of the agent's process.")
+    runtime: Runtime | None = Field(default=None, description="What runs the agent. Without it: {type: managed}.")
     stages: dict[StageName, Stage] = Field(
         default={},
         description="Where the agent runs, in order; the first is the default. Without it: `prototype`, local.",

@@ -39,14 +39,22 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def translate(error: ValidationError, source: Source, blocked: Collection[Path]) -> list[Problem]:
-    """Every problem of a validation, but those of what is written at or below a `blocked` path of the file."""
+_MISSING = ("missing", "union_tag_not_found")
+
+
+def translate(
+    error: ValidationError, source: Source, blocked: Collection[Path], vague: Collection[str | int] = ()
+) -> list[Problem]:
+    """Every problem of a validation, but those of what is written at or below a `blocked` path of the file, and what is
+    missing in a `vague` section.
+    """
     problems: list[Problem] = []
     misspelt: set[Path] = set()
     details = sorted(error.errors(include_url=False, include_input=True), key=lambda d: d["type"] != "extra_forbidden")
     for detail in details:
         path = written_path(detail, source.data)
-        if source.below(path, blocked) or (detail["type"] == "missing" and path in misspelt):
+        needless = detail["type"] in _MISSING and (path in misspelt or path[0] in vague)
+        if needless or source.below(path, blocked):
             continue
         problem = _problem(detail, path, source)
         if detail["type"] == "extra_forbidden":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -199,12 +199,13 @@ class _Checks:
 
         written = self.tree.data.get("stages")
         overlays = written if isinstance(written, dict) and ("stages",) not in self.tree.unread else {}
+        vague = {lost[0] for lost in whole.lost if lost[1:] in ((), (-1,))}
         result: dict[str, StageManifest] = {}
         for name, overlay in overlays.items():
             if not isinstance(overlay, dict) or ("stages", name) in self.tree.unread:
                 continue  # said when the base was validated
             blocked, gaps = self._of_stage(source := merged(self.tree, name, OVERLAID), name)
-            manifest, source, _ = self._settled(source, blocked, gaps)
+            manifest, source, _ = self._settled(source, blocked, gaps, vague)
             overlaid = bool(set(overlay) & set(OVERLAID))
             result[name] = StageManifest(name, manifest, source, overlaid, _origin(overlay))
         return result or {"prototype": StageManifest("prototype", base, whole, overlaid=False)}
@@ -216,8 +217,14 @@ class _Checks:
         doubtful = {path[2:3] for path in self.gaps.absent if path[:2] == ("stages", name) and len(path) > 2}
         return blocked, Gaps(self.gaps.cut, self.gaps.absent | doubtful)
 
-    def _settled(self, source: Source, blocked: set[Path], gaps: Gaps) -> tuple[Manifest, Source, Gaps]:
-        """The manifest without what is wrong, and what that is; every problem is kept."""
+    def _settled(
+        self, source: Source, blocked: set[Path], gaps: Gaps, vague: Collection[str | int] = ()
+    ) -> tuple[Manifest, Source, Gaps]:
+        """The manifest without what is wrong, and what that is; every problem is kept.
+
+        `vague` sections are those of which the base lacks parts: an overlay says less than the whole, so that nothing
+        can be told to be missing there.
+        """
         from pydantic import ValidationError
 
         from bedplate.manifest.models import Manifest
@@ -229,7 +236,7 @@ class _Checks:
         try:
             manifest = Manifest.model_validate(source.data)
         except ValidationError as error:
-            self.problems += translate(error, source, blocked)
+            self.problems += translate(error, source, blocked, vague)
             gaps = gaps.widened(error, source)
         else:
             if not gaps:

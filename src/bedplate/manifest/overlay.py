@@ -82,7 +82,7 @@ def merged(tree: Tree, stage: str, sections: tuple[str, ...]) -> Source:
 
 
 def _merge(base: Any, patch: Any, path: Path, origin: Path, moved: dict[Path, Path]) -> Any:
-    if path in _BY_NAME and _named(base) and _named(patch):
+    if path in _BY_NAME and isinstance(base, list) and isinstance(patch, list):
         return _merge_named(base, patch, path, origin, moved)
     if not isinstance(patch, Mapping) or not isinstance(base, Mapping):
         moved[path] = origin
@@ -100,10 +100,11 @@ def _merge(base: Any, patch: Any, path: Path, origin: Path, moved: dict[Path, Pa
 
 
 def _merge_named(base: list[Any], patch: list[Any], path: Path, origin: Path, moved: dict[Path, Path]) -> list[Any]:
+    """By name; items without one are kept as they are, and refused later."""
     result = list(base)
-    places = {item["name"]: index for index, item in enumerate(base)}
+    places = {name: index for index, item in enumerate(base) if (name := _name(item))}
     for index, item in enumerate(patch):
-        at = places.get(item["name"])
+        at = places.get(_name(item))
         if at is None:
             moved[(*path, len(result))] = (*origin, index)
             result.append(item)
@@ -112,8 +113,9 @@ def _merge_named(base: list[Any], patch: list[Any], path: Path, origin: Path, mo
     return result
 
 
-def _named(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(i, Mapping) and isinstance(i.get("name"), str) for i in value)
+def _name(item: Any) -> str:
+    name = item.get("name") if isinstance(item, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def _without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,10 @@ from bedplate.access.reach import Reach, Source, Thing
 Known = Mapping[str, Sequence[str]]
 """Real objects by tool, as its grants name them: paths of documents, names of operations."""
 TOO_MANY = "too many patterns to compare"
-_UNLIKELY = ("*/", "*_", "*-", "*.", ".*", "_*", "-*", "*/.*", "*/_*", "*/-*", "*._*", "*.-*", "*://*//*")
+_UNLIKELY = (
+    *("*/", "*_", "*-", "*.", ".*", "_*", "-*", "*/.*", "*/_*", "*/-*"),
+    *("*._*", "*.-*", "*_.*", "*-.*", "*..*", "*://*//*"),
+)
 """Forms that few real names have: what a shortest text looks like where a `*` stands for nothing."""
 
 

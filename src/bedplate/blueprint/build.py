@@ -75,8 +75,11 @@ def _tool(stage: StageManifest, index: int, files: ProjectFiles) -> m.Tool:
             command = tuple(tool.command or ())
             return m.McpTool(tool.name, command, tool.url, env, _secret(tool.credentials), said, where)
         case tools.HttpTool():
-            document = str(files.locate(tool.openapi.file))
-            return m.HttpTool(tool.name, document, tool.base_url, _secret(tool.credentials), said, where)
+            path = tool.openapi.file
+            document, described = str(files.locate(path)), (files.one(path),)
+            return m.HttpTool(
+                tool.name, document, tool.base_url, _secret(tool.credentials), said, where, files=described
+            )
 
 
 def _memory(memory: models.Memory | None) -> m.Memory:

@@ -78,7 +78,7 @@ def behaviour_digest(
             "format": BEHAVIOUR_FORMAT,
             "model": _shape(model, without={"where", "credentials"}),
             "instructions": instructions,
-            "tools": [_shape(tool, without={"where", "env", "credentials", "document"}) for tool in tools],
+            "tools": [_shape(tool, without={"where", "env", "credentials", "document", "files"}) for tool in tools],
             "grants": sorted([g.tool, g.verb, g.pattern] for g in scopes.grants),
             "never": sorted(n.pattern for n in scopes.never),
             "data": dict(data),

@@ -1,0 +1,148 @@
+"""`reach`: everything that the agent of a blueprint may do, as `access.findings.compare` takes it.
+
+Goes in: a blueprint, of a manifest or of what is deployed. Comes out: `Reach`, in the manifest's words, with paths
+relative to the project. Pure: what it says of files stands in the blueprint.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator
+from pathlib import Path
+from typing import assert_never
+
+from bedplate.access.reach import Link, Reach, Source, Thing
+from bedplate.blueprint.files import DOCUMENTS
+from bedplate.blueprint.model import (
+    BUILT_IN,
+    Blueprint,
+    DataSource,
+    HttpTool,
+    McpTool,
+    ModelSpec,
+    PythonTool,
+    SearchTool,
+    SecretRef,
+    Tool,
+)
+
+_SEARCH = (("read", "search"), ("read", "open"))
+_MEMORY = (("read", "recall"), ("write", "remember"))
+_SHOWN = 12
+"""Hex digits of a hash that words show."""
+
+
+def reach(blueprint: Blueprint) -> Reach:
+    """What the agent may do and what stands behind it."""
+    sources = tuple(_sources(blueprint))
+    things = [_thing(tool, blueprint, sources) for tool in blueprint.tools]
+    if blueprint.memory.long_term:
+        where = next((grant.where for grant in blueprint.scopes.grants if grant.tool == "memory"), "")
+        things.append(Thing("memory", "memory", behind="facts about the user", operations=_MEMORY, where=where))
+    links = (*_model(blueprint.model), *(link for tool in blueprint.tools for link in _secrets(tool)))
+    return Reach(blueprint.scopes, tuple(things), links, sources)
+
+
+def known_objects(blueprint: Blueprint) -> dict[str, tuple[str, ...]]:
+    """The documents of each tool as its grants name them: what witnesses are taken from first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for tool in blueprint.tools:
+        for name, prefix in _used(tool):
+            source = next((s for s in blueprint.data if s.name == name), None)
+            names = (prefix + _below(blueprint, source, file.path) for file in source.files) if source else ()
+            found[tool.name] = (*found.get(tool.name, ()), *names)
+    return found
+
+
+def _thing(tool: Tool, blueprint: Blueprint, sources: tuple[Source, ...]) -> Thing:
+    match tool:
+        case SearchTool(name=name, where=where):
+            text = next((s.text for s in sources if s.tool == name), tool.use)
+            return Thing(name, "search", "reads", f"data {text}", _SEARCH, where)
+        case PythonTool(name=name, entrypoint=entrypoint, where=where):
+            function = entrypoint.partition(":")[2]
+            return Thing(name, "python", "runs", entrypoint, (("call", function), ("read", function)), where)
+        case McpTool(name=name, url=str() as url, where=where):
+            return Thing(name, "mcp", "connects to", url, where=where)
+        case McpTool(name=name, command=command, where=where):
+            return Thing(name, "mcp", "runs", f"command {' '.join(map(_quoted, command))}", where=where)
+        case HttpTool(name=name, where=where):
+            return Thing(name, "http", "connects to", _service(tool, blueprint), where=where)
+        case _:
+            assert_never(tool)
+
+
+def _quoted(word: str) -> str:
+    """A word of a command so that two commands never read alike."""
+    return word if word and not set(word) & set(" '\"") else repr(word)
+
+
+def _service(tool: HttpTool, blueprint: Blueprint) -> str:
+    """The service's address and what describes it. The document's content says what is sent, and how."""
+    document = Path(os.path.relpath(Path(blueprint.project, tool.document), blueprint.project)).as_posix()
+    content = f"sha256 {tool.files[0].sha256[:_SHOWN]}" if tool.files else "content not recorded"
+    at = tool.base_url or "the servers"
+    return f"{at} of {document} ({content})"
+
+
+def _sources(blueprint: Blueprint) -> Iterator[Source]:
+    for tool in blueprint.tools:
+        for name, prefix in _used(tool):
+            found = next((source for source in blueprint.data if source.name == name), None)
+            if found:
+                yield _source(tool, found, prefix, blueprint)
+
+
+def _used(tool: Tool) -> tuple[tuple[str, str], ...]:
+    """The data sources that a tool reads, each with what its grants put before a document's path."""
+    match tool:
+        case SearchTool(use=name):
+            return ((name, ""),)
+        case PythonTool(data=names):
+            return tuple((name, f"{name}/") for name in names)
+        case McpTool() | HttpTool():
+            return ()
+        case _:
+            assert_never(tool)
+
+
+def _source(tool: Tool, data: DataSource, prefix: str, blueprint: Blueprint) -> Source:
+    root = Path(os.path.relpath(data.root, blueprint.project)).as_posix()
+    path = posixpath.normpath(data.path or root)
+    if path != root:  # one file, whose folder is the root; neither list matters then
+        include: tuple[str, ...] = (posixpath.basename(path),)
+        return Source(tool.name, data.name, path, include, (), prefix, f"{data.name}: {path}", data.where)
+    only = ", ".join(data.include)
+    but = f"without {', '.join(data.exclude)}" if data.exclude else ""
+    said = "; ".join(part for part in (only, but) if part)
+    text = f"{data.name}: {path}" + (f" ({said})" if said else "")
+    include = data.include or DOCUMENTS
+    return Source(tool.name, data.name, path, include, data.exclude, prefix, text, data.where)
+
+
+def _below(blueprint: Blueprint, source: DataSource, path: str) -> str:
+    return Path(os.path.relpath(Path(blueprint.project, path), source.root)).as_posix()
+
+
+def _model(model: ModelSpec) -> Iterator[Link]:
+    """Where conversations go, and the keys that go with them. A built-in model stays on the machine."""
+    used = (model.id,) if model.provider == "bedplate" else (model.id, *model.fallback)
+    for provider in dict.fromkeys(name.partition(":")[0] for name in used):
+        if provider not in BUILT_IN:
+            elsewhere = f" at {model.base_url}" if model.base_url and provider == model.provider else ""
+            yield Link("model", "talks to", f"{provider}{elsewhere}", model.where)
+    for ref in dict.fromkeys(model.secrets):
+        yield Link("model", "uses secret", ref.name, model.where)
+
+
+def _secrets(tool: Tool) -> Iterator[Link]:
+    match tool:
+        case McpTool(env=env, credentials=credentials):
+            refs = [*env.values(), *([credentials] if credentials else [])]
+        case HttpTool(credentials=SecretRef() as ref):
+            refs = [ref]
+        case _:
+            refs = []
+    for name in sorted({ref.name for ref in refs}):
+        yield Link(tool.name, "uses secret", name, tool.where)

@@ -285,6 +285,7 @@ def data_sources(stage: StageManifest, files: ProjectFiles) -> tuple[list[DataSo
             problems.append(Problem(trouble.code, trouble.summary, where, fix=trouble.fix))
             continue
         below = "" if root == files.project else root.relative_to(files.project).as_posix() + "/"
-        item = stage.source.where(("data", index))
-        found.append(DataSource(source.name, str(root), tuple(refs), files_digest(refs, below), line(item)))
+        item = line(stage.source.where(("data", index)))
+        written = (source.path, tuple(source.include or ()), tuple(source.exclude))
+        found.append(DataSource(source.name, str(root), tuple(refs), files_digest(refs, below), item, *written))
     return found, problems

@@ -76,7 +76,8 @@ class ModelSpec:
 class DataSource:
     """Documents of one folder. `files` is sorted by path; `digest` covers their paths below `root` and their contents.
 
-    `root` is the folder that scopes' paths are relative to; for a source of one file it is the file's folder.
+    `root` is the folder that scopes' paths are relative to; for a source of one file it is the file's folder. `path`,
+    `include` and `exclude` stand as written; without `include` the usual documents count.
     """
 
     name: str
@@ -84,6 +85,9 @@ class DataSource:
     files: tuple[FileRef, ...]
     digest: str
     where: str = ""
+    path: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,10 @@ class McpTool:
 
 @dataclass(frozen=True)
 class HttpTool:
-    """Operations of an OpenAPI document. `document` is its path; `base_url` overrides the document's server."""
+    """Operations of an OpenAPI document. `document` is its path; `base_url` overrides the document's server.
+
+    `files` is that document, by its hash.
+    """
 
     name: str
     document: str
@@ -137,6 +144,7 @@ class HttpTool:
     description: str = ""
     where: str = ""
     type: Literal["http"] = "http"
+    files: tuple[FileRef, ...] = ()
 
 
 Tool = SearchTool | PythonTool | McpTool | HttpTool

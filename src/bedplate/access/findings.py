@@ -57,7 +57,7 @@ def compare(old: Reach | None, new: Reach, known: Known = _NOTHING) -> tuple[Fin
     """Every way in which `new` goes beyond `old` or falls behind it; None is a stage where nothing runs.
 
     Exact for grants and `never`: there is a `wider` one for a tool exactly where it may do something that it could not.
-    `known` holds real objects by tool, from which witnesses are taken first.
+    `known` holds real documents by data source and operations by tool, from which witnesses are taken first.
     """
     if old is None:
         return _ordered(replace(f, reason=_said(FIRST, f.reason)) for f in _more(Reach(), new, known))

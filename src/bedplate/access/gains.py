@@ -17,7 +17,7 @@ from bedplate.access.model import Grant, Request
 from bedplate.access.reach import Reach, Source, Thing
 
 Known = Mapping[str, Sequence[str]]
-"""Real objects by tool, as its grants name them: paths of documents, names of operations."""
+"""What really exists: the paths of documents by data source, the names of operations by tool."""
 TOO_MANY = "too many patterns to compare"
 _UNLIKELY = (
     *("*/", "*_", "*-", "*.", ".*", "_*", "-*", "*/.*", "*/_*", "*/-*"),
@@ -85,8 +85,11 @@ class _Search:
         for grant in old.scopes.grants:
             self._held.setdefault((grant.tool, grant.verb), []).append(grant.pattern)
         self._realms: dict[tuple[str, str], list[_Realm]] = {}
+        self._documents: dict[str, list[str]] = {}
         for source in new.sources:
             self._realms.setdefault((source.tool, "read"), []).extend(_realms(source))
+            paths = (source.prefix + path for path in known.get(source.name, ()))
+            self._documents.setdefault(source.tool, []).extend(paths)
         self._things = (_by_name(old.things), _by_name(new.things))
         self._names: dict[tuple[str, ...], str | None] = {}
 
@@ -160,25 +163,26 @@ class _Search:
 
     def _object(self, grant: Grant, held: Sequence[str]) -> str | None:
         """An object of the grant that exists and that no pattern of `held` matches."""
-        known = self._known.get(grant.tool, ())
-        for realm in self._realms.get((grant.tool, grant.verb), [_Realm()]):
-            refused = [*held, *realm.without, ""]
-            if found := _likeliest([grant.pattern, *realm.within], refused, known):
-                return found
-        return None
+        known = self._documents.get(grant.tool, [])
+        realms = self._realms.get((grant.tool, grant.verb), [_Realm()])
+        found = (_likeliest([grant.pattern, *realm.within], [*held, *realm.without, ""], known) for realm in realms)
+        return _real(found, known)
 
     def document(self, grant: Grant, old: Source, new: Source) -> Request | None:
         """A document of the grant that the new definition has and the old one has not, or had left out."""
         operation = self._operation(grant, ())
-        known = self._known.get(new.tool, ())
+        known = self._documents.get(new.tool, [])
         had = [old.prefix + pattern for pattern in old.include]
-        left_out = [old.prefix + pattern for pattern in old.exclude]
-        for realm in _realms(new) if operation else ():
-            for more, refused in (((), had), *(((pattern,), []) for pattern in left_out)):
-                wanted = [grant.pattern, *realm.within, *more]
-                if found := _likeliest(wanted, [*refused, *realm.without, new.prefix], known):
-                    return Request(grant.tool, operation or "", grant.verb, found)
-        return None
+        ways = [((), had), *(((old.prefix + pattern,), []) for pattern in old.exclude)]
+        found = _real(
+            (
+                _likeliest([grant.pattern, *realm.within, *more], [*refused, *realm.without, new.prefix], known)
+                for realm in _realms(new)
+                for more, refused in ways
+            ),
+            known,
+        )
+        return Request(grant.tool, operation, grant.verb, found) if operation and found else None
 
     def _replayed(self, gain: Gain) -> Gain:
         """The gain, once the decider agrees. A disagreement leaves it unproved."""
@@ -200,6 +204,12 @@ def _likeliest(wanted: Sequence[str], refused: Sequence[str], known: Iterable[st
         return witness(wanted, [*refused, *_UNLIKELY]) or shortest
     except TooManyStates:
         return shortest  # the looks are for the reader only
+
+
+def _real(found: Iterable[str | None], known: Sequence[str]) -> str | None:
+    """One of the texts found: a real one if there is any."""
+    texts = [text for text in found if text]
+    return next((text for text in texts if text in known), texts[0] if texts else None)
 
 
 def _realms(source: Source) -> Iterator[_Realm]:

@@ -44,15 +44,9 @@ def reach(blueprint: Blueprint) -> Reach:
     return Reach(blueprint.scopes, tuple(things), links, sources)
 
 
-def known_objects(blueprint: Blueprint) -> dict[str, tuple[str, ...]]:
-    """The documents of each tool as its grants name them: what witnesses are taken from first."""
-    found: dict[str, tuple[str, ...]] = {}
-    for tool in blueprint.tools:
-        for name, prefix in _used(tool):
-            source = next((s for s in blueprint.data if s.name == name), None)
-            names = (prefix + _below(blueprint, source, file.path) for file in source.files) if source else ()
-            found[tool.name] = (*found.get(tool.name, ()), *names)
-    return found
+def documents(blueprint: Blueprint) -> dict[str, tuple[str, ...]]:
+    """The paths of the documents of each data source, below its root: what witnesses are taken from first."""
+    return {s.name: tuple(_below(blueprint, s, file.path) for file in s.files) for s in blueprint.data}
 
 
 def _thing(tool: Tool, blueprint: Blueprint, sources: tuple[Source, ...]) -> Thing:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from bedplate.access import Grant, Never, ScopeSet
-from bedplate.release.plan import access_delta
 from bedplate.release.wording import differences
 
 A, B = {"name": "a", "use": "x"}, {"name": "b", "use": "y"}
@@ -41,12 +39,3 @@ def test_long_texts_show_where_they_differ() -> None:
     ((_, old, new),) = differences({"text": same + "Be brief."}, {"text": same + "Be kind."})
     assert "brief" in old
     assert "kind" in new
-
-
-def test_access_delta_knows_never_and_ignores_ids() -> None:
-    """A grant that only changed its id or line is no change; a `never` that comes or goes is one."""
-    old = ScopeSet((Grant("1", "docs", "read", "*", "agent.yaml:3"),), (Never("a.*"),))
-    new = ScopeSet((Grant("2", "docs", "read", "*", "agent.yaml:9"),), (Never("b.*"),))
-    delta = access_delta(old, new)
-    assert (delta.added, delta.removed, delta.total) == ((), (), 1)
-    assert ([n.pattern for n in delta.never_added], [n.pattern for n in delta.never_removed]) == (["b.*"], ["a.*"])

@@ -85,7 +85,7 @@ def approvals(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: A
 
 def _planned(file: Path, stage: str | None) -> tuple[Target, tuple[Finding, ...]]:
     from bedplate.release.check import open_checked
-    from bedplate.release.plan import findings_of
+    from bedplate.release.promote import findings_of
 
     target = open_checked(file, stage)
     return target, findings_of(target)

@@ -8,7 +8,7 @@ import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile
 from bedplate.cli.output import ago, say, show, show_json, strong, table
-from bedplate.cli.screens import counted
+from bedplate.cli.planscreen import counted
 
 if TYPE_CHECKING:
     from bedplate.release.builds.compare import BuildDiff, FileChange

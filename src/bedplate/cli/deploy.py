@@ -1,71 +1,172 @@
-"""`plan`, `up`, `destroy`."""
+"""`plan`, `up`, `promote`, `destroy`."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage, Unsandboxed, Yes
 from bedplate.cli.output import interactive, say, show, show_json
 
+if TYPE_CHECKING:
+    from bedplate.release import Plan, Release
+    from bedplate.release.receipt import PlanReceipt
+
+Planned = Annotated[
+    Path | None,
+    typer.Option("--plan", help="Apply what this receipt of `plan --out` says, or nothing.", metavar="FILE"),
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Write a receipt that `--plan` takes.", metavar="FILE")]
+Override = Annotated[
+    str | None,
+    typer.Option(
+        "--override", help="Go on against gates, approvals or order, for this reason. It is recorded.", metavar="REASON"
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("plan")(plan)
     app.command("up")(up)
+    app.command("promote")(promote)
     app.command("destroy")(destroy)
 
 
 def plan(
     file: ManifestFile = DEFAULT_FILE,
     stage: Stage = None,
+    out: Out = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as a review has it.")] = False,
     allow_unsandboxed: Unsandboxed = False,
     as_json: AsJson = False,
 ) -> int:
-    """Show what `up` would change. Exit 2 when something is pending, 0 when nothing is."""
+    """Show what `up` would change and the verdict on it. Exit 2 when changes are pending, 0 when none are."""
     from bedplate.cli.progress import waiting
-    from bedplate.cli.screens import plan_screen
-    from bedplate.problems import ExitCode
     from bedplate.release import make_plan
     from bedplate.release.check import open_deployable
+    from bedplate.release.receipt import write_receipt
+    from bedplate.release.releasing import receipt_of
 
     target = open_deployable(file, stage)
     with waiting(f"Planning {target.label}", quiet=as_json):
         found = make_plan(target, allow_unsandboxed=allow_unsandboxed)
+    if out:
+        write_receipt(out, receipt_of(found, target))
+    return _show_plan(found, markdown=markdown, as_json=as_json, out=out)
+
+
+def _show_plan(found: Plan, *, markdown: bool, as_json: bool, out: Path | None) -> int:
+    from bedplate.cli.planscreen import next_steps, plan_screen
+
     if as_json:
         show_json(found.to_json())
+    elif markdown:
+        from bedplate.review.markdown import plan_markdown
+
+        show(plan_markdown(found))
     else:
         show(plan_screen(found))
-        if not found.empty:
-            say(f"\nApply it: bedplate up{_stage_flag(stage)}")
-    return int(ExitCode.OK if found.empty else ExitCode.CHANGES_PENDING)
+        steps = next_steps(found)
+        if out and not found.verdict.blocks and not found.empty:
+            steps = (f"{steps[-1]} --plan {out}",)
+        if steps:
+            say("\nNext:\n" + "\n".join(f"  {step}" for step in steps))
+    return int(found.verdict.exit)
 
 
 def up(
     file: ManifestFile = DEFAULT_FILE,
     stage: Stage = None,
+    planned: Planned = None,
+    override: Override = None,
     allow_unsandboxed: Unsandboxed = False,
     as_json: AsJson = False,
 ) -> int:
     """Bring a stage up, or change it to what the manifest says. Does nothing when nothing changed."""
     from bedplate.cli.progress import Progress
-    from bedplate.cli.screens import next_commands, release_screen
+    from bedplate.release import Refused
     from bedplate.release import up as bring_up
     from bedplate.release.check import open_deployable
+    from bedplate.release.releasing import reason_of
 
+    reason, receipt = reason_of(override), _read(planned)
     target = open_deployable(file, stage)
-    progress = Progress(quiet=as_json)
-    release = bring_up(target, allow_unsandboxed=allow_unsandboxed, on_event=progress)
+    found = bring_up(
+        target,
+        planned=receipt,
+        override=reason,
+        allow_unsandboxed=allow_unsandboxed,
+        on_event=Progress(quiet=as_json),
+    )
+    if isinstance(found, Refused):
+        return _show_plan(found.plan, markdown=False, as_json=as_json, out=None)
     if as_json:
-        show_json({**release.to_json(), "ok": True})
-        return 0
+        show_json({**found.to_json(), "ok": True})
+    else:
+        _show_release(found, stage)
+    return 0
+
+
+def _read(path: Path | None) -> PlanReceipt | None:
+    from bedplate.release.receipt import read_receipt
+
+    return read_receipt(path) if path else None
+
+
+def _show_release(release: Release, stage: str | None) -> None:
+    from bedplate.cli.screens import next_commands, release_screen
+
+    if release.override:
+        say(f"OVERRIDE: applied against the verdict ({release.plan.verdict.line}). Reason: {release.override}")
     if release.plan.sandbox == "none":
         say("warning: this machine cannot isolate the agent; `bedplate status` lists what is not enforced")
     show(release_screen(release))
     for trouble in release.troubles:
         say(f"warning: {trouble}")
     if release.plan.first:
-        say(next_commands(target.blueprint, stage))
-    return 0
+        say(next_commands(bool(release.plan.evals), stage))
+
+
+def promote(
+    stage: Annotated[str, typer.Argument(help="The stage that gets the build.", metavar="STAGE")],
+    file: ManifestFile = DEFAULT_FILE,
+    look: Annotated[bool, typer.Option("--dry-run", help="Show the plan; run no gates and change nothing.")] = False,
+    out: Out = None,
+    planned: Planned = None,
+    override: Override = None,
+    allow_unsandboxed: Unsandboxed = False,
+    as_json: AsJson = False,
+) -> int:
+    """Bring the build that a stage's `from` has released to the stage: gates run, approvals checked, never rebuilt."""
+    from bedplate.cli.progress import Progress, answers
+    from bedplate.release.promote import open_promotion
+    from bedplate.release.promote import promote as bring_on
+    from bedplate.release.receipt import write_receipt
+    from bedplate.release.releasing import reason_of, receipt_of
+
+    reason, receipt = reason_of(override), _read(planned)
+    promotion = open_promotion(file, stage)
+    found = bring_on(
+        promotion,
+        look=look or out is not None,
+        planned=receipt,
+        override=reason,
+        allow_unsandboxed=allow_unsandboxed,
+        on_event=Progress(quiet=as_json),
+        on_answer=None if as_json else answers,
+    )
+    if out:
+        write_receipt(out, receipt_of(found.plan, promotion.target))
+    if as_json:
+        show_json(found.to_json())
+    elif found.release:
+        _show_release(found.release, stage)
+    else:
+        return _show_plan(found.plan, markdown=False, as_json=False, out=out)
+    return 0 if found.release else int(found.plan.verdict.exit)
 
 
 def destroy(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage
 from bedplate.cli.output import say, show, show_json, width
 
 if TYPE_CHECKING:
-    from bedplate.evals.runner import Progress
+    pass
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +36,7 @@ def eval_(
     as_json: AsJson = False,
 ) -> int:
     """Ask the running agent every case, grade the answers and judge the gates. Exit 4 when a gate fails."""
+    from bedplate.cli.progress import answers
     from bedplate.evals.gates import exit_of
     from bedplate.evals.junit import junit as junit_xml
     from bedplate.evals.report import to_json
@@ -50,7 +50,7 @@ def eval_(
             raise NotADirectoryError(20, "there is no such folder", str(path.parent))
     running = running_stage(open_checked(file, stage))
     reports = evaluate(
-        running, suites or (), repeats=repeats, concurrency=concurrency, progress=None if as_json else _progress
+        running, suites or (), repeats=repeats, concurrency=concurrency, progress=None if as_json else answers
     )
     code = exit_of(report.outcome for report in reports)
     document = {
@@ -73,15 +73,6 @@ def eval_(
         if annotate and (lines := github_annotations(report)):
             show("\n".join(lines))
     return int(code)
-
-
-def _progress(progress: Progress) -> None:
-    if sys.stderr.isatty():
-        end = "\r\x1b[2K" if progress.done == progress.total else ""
-        sys.stderr.write(f"\r\x1b[2K  {progress.done}/{progress.total} {progress.sample.case.name[:60]}{end}")
-        sys.stderr.flush()
-    elif progress.done in {progress.total, progress.total // 2}:
-        say(f"  {progress.done}/{progress.total}")
 
 
 def generate(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bedplate.engine.api import Event
+    from bedplate.evals.runner import Progress as Answered
 
 _VERBS = {
     "create": ("creating", "created"),
@@ -69,3 +70,14 @@ def waiting(text: str, *, quiet: bool = False) -> Iterator[None]:
         if live:
             sys.stderr.write(_CLEAR)
             sys.stderr.flush()
+
+
+def answers(progress: Answered) -> None:
+    """How far an eval is: one live line on a terminal, two lines elsewhere."""
+    if sys.stderr.isatty():
+        end = _CLEAR if progress.done == progress.total else ""
+        sys.stderr.write(f"{_CLEAR}  {progress.done}/{progress.total} {progress.sample.case.name[:60]}{end}")
+        sys.stderr.flush()
+    elif progress.done in {progress.total, progress.total // 2}:
+        sys.stderr.write(f"  {progress.done}/{progress.total}\n")
+        sys.stderr.flush()

@@ -1,18 +1,19 @@
-"""Release: what `plan`, `up` and `destroy` do with a project and a stage.
+"""Release: what `plan`, `up`, `promote` and `destroy` do with a project and a stage.
 
-Goes in: a manifest file and a stage's name. Comes out: `Plan`, `Release`, `Status` as values. It joins the blueprint,
-the stage's program, an engine and the providers, and prints nothing.
+Goes in: a manifest file and a stage's name. Comes out: `Plan`, `Release`, `Promoted`, `Status` as values. It joins
+builds, the blueprint, the stage's program, an engine, the providers, approvals and eval results, and prints nothing.
 """
 
-from bedplate.release.deploy import Release, make_plan, up
-from bedplate.release.plan import AccessDelta, Change, Detail, Plan
+from bedplate.release.deploy import Refused, Release, make_plan, up
+from bedplate.release.plan import Access, Change, Detail, Plan
 from bedplate.release.target import Target, open_target
 
 __all__ = [
-    "AccessDelta",
+    "Access",
     "Change",
     "Detail",
     "Plan",
+    "Refused",
     "Release",
     "Target",
     "make_plan",

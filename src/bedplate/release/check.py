@@ -63,6 +63,12 @@ def _open(manifest: Path, stage: str | None, problems: Callable[[Draft], Iterabl
     return target(manifest, loaded, made.sketch, made.inputs)
 
 
+def require_secrets(target: Target, environment: Mapping[str, str] | None = None) -> None:
+    """Raises BP751 for each secret of the stage that is not set."""
+    missing = missing_secrets(target.blueprint, target.home, environment)
+    _raise_errors(_not_set(ref) for ref in missing)
+
+
 def missing_secrets(
     blueprint: Blueprint, home: Path, environment: Mapping[str, str] | None = None
 ) -> tuple[SecretRef, ...]:

@@ -1,15 +1,20 @@
-"""The plan as a type: what an engine would do, said in the manifest's words. Pure."""
+"""The plan as a type: what an `up` or a promotion would do to a stage, in the manifest's words, and the verdict on it.
+
+Goes in: nothing; `planning` makes plans. Comes out: values and their JSON (schema `bedplate.dev/plan/v1`). Pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from bedplate.access import Grant, Never, ScopeSet
-from bedplate.blueprint.model import Blueprint
-from bedplate.engine.api import Outcome
+from bedplate.access.findings import Finding
+from bedplate.release.approvals import Approval
+from bedplate.release.behaviour import SuiteState
+from bedplate.release.cost import Cost
+from bedplate.release.verdict import Verdict
 
+SCHEMA = "bedplate.dev/plan/v1"
 SYMBOLS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
 KINDS = {
     "bedplate:local:Store": "memory",
@@ -49,19 +54,47 @@ class Change:
 
 
 @dataclass(frozen=True)
-class AccessDelta:
-    """Grants that the stage would gain and lose, and how many it would have; the same for patterns of `never`."""
+class Access:
+    """What the agent may do that it may not do now, and the other way round.
 
-    added: tuple[Grant, ...]
-    removed: tuple[Grant, ...]
-    total: int
-    never_added: tuple[Never, ...] = ()
-    never_removed: tuple[Never, ...] = ()
+    `findings` are in the order of their ids (`A1`, `A2`…). `baseline` says in words what was compared with; it is ""
+    where there is nothing yet, and then every grant is a finding. `required` is how many approvals each wider finding
+    needs, `approved` the ids that have them, `approvals` those that count.
+    """
+
+    findings: tuple[Finding, ...]
+    grants: int
+    baseline: str
+    required: int = 0
+    approved: tuple[str, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+
+    def count(self, effect: str) -> int:
+        """How many findings have this effect."""
+        return sum(finding.effect == effect for finding in self.findings)
+
+    @property
+    def named(self) -> tuple[tuple[str, Finding], ...]:
+        """The findings with their ids."""
+        return tuple((f"A{n}", finding) for n, finding in enumerate(self.findings, 1))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a promoted build comes from: the stage, its release, and what differs between the two stages."""
+
+    stage: str
+    release: int
+    differs: tuple[Detail, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What `up` would do to a stage. `first` tells that nothing is deployed there yet."""
+    """What would be done to a stage. `first` tells that nothing is deployed there yet.
+
+    `state` is the digest of what is deployed, so that a receipt can tell whether it moved. `orphans` are stages that
+    are deployed in this folder and that the manifest does not name any more.
+    """
 
     agent: str
     stage: str
@@ -73,56 +106,56 @@ class Plan:
     first: bool
     changes: tuple[Change, ...]
     unchanged: int
-    access: AccessDelta
+    access: Access
+    evals: tuple[SuiteState, ...]
+    cost: Cost
+    verdict: Verdict
+    state: str = ""
+    release: int = 0
+    """The last release of the stage; 0 for none."""
+    origin: Origin | None = None
     orphans: tuple[str, ...] = ()
-    """Stages that are deployed in this folder and that the manifest does not name any more."""
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.changes
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What data would go, in words."""
+        return tuple(f"{c.kind} {c.name}: {c.loss}" for c in self.changes if c.loss)
+
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON values (schema `bedplate.dev/plan/v1`)."""
-        from dataclasses import asdict
+        findings = [self._finding(name, finding) for name, finding in self.access.named]
+        return {
+            "schema": SCHEMA,
+            "agent": self.agent,
+            "stage": self.stage,
+            "target": self.target,
+            "sandbox": self.sandbox,
+            "build": self.build,
+            "behaviour": self.behaviour,
+            "deployedBuild": self.deployed_build,
+            "release": self.release,
+            "first": self.first,
+            "pending": not self.empty,
+            "origin": asdict(self.origin) if self.origin else None,
+            "access": {
+                "baseline": self.access.baseline,
+                "grants": self.access.grants,
+                "required": self.access.required,
+                "approvals": [approval.to_json() for approval in self.access.approvals],
+                "findings": findings,
+            },
+            "infrastructure": {"changes": [asdict(c) for c in self.changes], "unchanged": self.unchanged},
+            "evals": [asdict(suite) for suite in self.evals],
+            "cost": asdict(self.cost),
+            "verdict": self.verdict.to_json(),
+            "orphans": list(self.orphans),
+        }
 
-        return {"schema": "bedplate.dev/plan/v1", **asdict(self), "pending": not self.empty}
-
-
-def plan_of(
-    blueprint: Blueprint, outcome: Outcome, *, file: str, sandbox: str, deployed: Mapping[str, Any] | None
-) -> Plan:
-    """What the engine found, in the manifest's words. `file` is the manifest's name, `deployed` the stack's outputs."""
-    from bedplate.release.changes import changes_of, deployed_scopes
-
-    steps = [s for s in outcome.steps if s.type in KINDS]
-    return Plan(
-        agent=blueprint.name,
-        stage=blueprint.stage,
-        target=blueprint.target,
-        sandbox=sandbox,
-        build=blueprint.digests.build,
-        behaviour=blueprint.digests.behaviour,
-        deployed_build=str((deployed or {}).get("buildDigest", "")),
-        first=not deployed,
-        changes=tuple(changes_of(steps, blueprint, file)),
-        unchanged=sum(s.op == "same" for s in steps),
-        access=access_delta(deployed_scopes(steps), blueprint.scopes),
-    )
-
-
-def access_delta(old: ScopeSet, new: ScopeSet) -> AccessDelta:
-    """What `new` grants and forbids that `old` does not, and the other way round. Ids and lines mean nothing."""
-    before, after = {_key(g): g for g in old.grants}, {_key(g): g for g in new.grants}
-    was, becomes = {n.pattern: n for n in old.never}, {n.pattern: n for n in new.never}
-    return AccessDelta(
-        added=tuple(g for key, g in after.items() if key not in before),
-        removed=tuple(g for key, g in before.items() if key not in after),
-        total=len(after),
-        never_added=tuple(n for pattern, n in becomes.items() if pattern not in was),
-        never_removed=tuple(n for pattern, n in was.items() if pattern not in becomes),
-    )
-
-
-def _key(grant: Grant) -> tuple[str, str, str]:
-    return grant.tool, grant.verb, grant.pattern
+    def _finding(self, name: str, finding: Finding) -> dict[str, Any]:
+        digest = finding.digest(self.agent, self.stage)
+        return {"id": name, **asdict(finding), "digest": digest, "approved": name in self.access.approved}

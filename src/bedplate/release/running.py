@@ -33,7 +33,7 @@ class RunningStage:
 
 def running_stage(target: Target) -> RunningStage:
     """The stage as it was last brought up. Raises BP706 where it never was."""
-    from bedplate.release.deploy import engine_for
+    from bedplate.release.deployment import engine_for
 
     outputs = engine_for(target).outputs(target.stack)
     key = target.paths.secret("api-key")

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bedplate.access.findings import Effect
 from bedplate.blueprint.model import FileRef
+from bedplate.cli.documents.evals import EvalResults
+from bedplate.release.approvals import Approval
+from bedplate.release.behaviour import SuiteState
 from bedplate.release.builds.compare import BuildDiff
-from bedplate.release.plan import Plan
+from bedplate.release.cost import Cost
+from bedplate.release.plan import Change, Origin
+from bedplate.release.verdict import Cause
 
 
 @dataclass(frozen=True)
@@ -62,23 +68,113 @@ class BuildCollectDocument:
     bytes: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlanDocument(Plan):
-    """`plan`: what `up` would do. `pending` tells whether that is anything."""
+@dataclass(frozen=True)
+class PlannedFinding:
+    """One way in which access gets wider or narrower. `digest` is what an approval is bound to."""
+
+    id: str
+    effect: Effect
+    subject: str
+    verb: str
+    object: str
+    behind: str
+    witness: str
+    reason: str
+    where: str
+    digest: str
+    approved: bool
+
+
+@dataclass(frozen=True)
+class PlannedAccess:
+    """Access against `baseline` ("" where nothing runs yet). `required` is how many approvals a wider finding needs."""
+
+    baseline: str
+    grants: int
+    required: int
+    approvals: tuple[Approval, ...]
+    findings: tuple[PlannedFinding, ...]
+
+
+@dataclass(frozen=True)
+class PlannedChanges:
+    """What is created, updated, replaced and deleted; what stays is counted."""
+
+    changes: tuple[Change, ...]
+    unchanged: int
+
+
+@dataclass(frozen=True)
+class PlannedVerdict:
+    """The verdict: `exit` is the exit code of the highest-ranked cause, `blocks` whether it stops an `up`."""
+
+    exit: int
+    blocks: bool
+    line: str
+    causes: tuple[Cause, ...]
+
+
+@dataclass(frozen=True)
+class PlanDocument:
+    """`plan`: what `up` would do and the verdict on it. `pending` tells whether it would do anything."""
 
     schema: Literal["bedplate.dev/plan/v1"]
+    agent: str
+    stage: str
+    target: str
+    sandbox: str
+    build: str
+    behaviour: str
+    deployed_build: str
+    release: int
+    first: bool
     pending: bool
+    origin: Origin | None
+    access: PlannedAccess
+    infrastructure: PlannedChanges
+    evals: tuple[SuiteState, ...]
+    cost: Cost
+    verdict: PlannedVerdict
+    orphans: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ReleaseDocument:
-    """`up`: what was done, the stack's outputs (`url` is the address), and what works only in part."""
+    """`up`: what was done, the stack's outputs (`url` is the address), and what works only in part.
+
+    `number` is the release's, 0 where nothing changed; `override` the reason for going on against the verdict.
+    """
 
     schema: Literal["bedplate.dev/release/v1"]
+    number: int
+    override: str
     plan: PlanDocument
     outputs: Mapping[str, Any]
     troubles: tuple[str, ...]
     ok: Literal[True]
+
+
+@dataclass(frozen=True)
+class PromotedRelease:
+    """The release of a promotion."""
+
+    schema: Literal["bedplate.dev/release/v1"]
+    number: int
+    override: str
+    plan: PlanDocument
+    outputs: Mapping[str, Any]
+    troubles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PromotionDocument:
+    """`promote`: the plan with its verdict, the gates' results, and the release; null where none was made."""
+
+    schema: Literal["bedplate.dev/promotion/v1"]
+    ok: bool
+    plan: PlanDocument
+    suites: tuple[EvalResults, ...]
+    release: PromotedRelease | None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,152 @@
+"""A target with all that it takes to plan and to apply it: engine, program, sandbox.
+
+Goes in: a target whose files are those of a build. Comes out: an engine's outcome. The only place where a blueprint
+becomes a program's configuration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from bedplate.blueprint.model import to_json
+from bedplate.engine.api import Engine, Event, EventSink, Outcome, Program
+from bedplate.problems import BedplateError, Problem, Severity
+from bedplate.release.folders import make_home
+from bedplate.release.plan import KINDS, SYMBOLS
+from bedplate.release.target import Target
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One target, ready to be planned and applied."""
+
+    target: Target
+    engine: Engine
+    program: Program
+    sandbox: str
+
+    def preview(self, on_event: EventSink | None = None) -> Outcome:
+        """What `apply` would do. Changes nothing."""
+        self.require_own()
+        return self.engine.preview(self.target.stack, self.program, self._config, on_event=on_event)
+
+    def apply(self, on_event: EventSink | None = None) -> Outcome:
+        """Make the stage what the target says.
+
+        Raises BedplateError; what was done until then is in the state, and BP714 says what of it runs.
+        """
+        deployed = self.require_own()
+        make_home(self.target.home)
+        self.target.paths.folder.mkdir(mode=0o700, exist_ok=True)
+        made = _Made(on_event)
+        try:
+            return self.engine.up(self.target.stack, self.program, self._config, on_event=made)
+        except BedplateError as error:
+            left = _left(self.target, bool(deployed), made.anything)
+            raise BedplateError(*error.problems, *left, exit_code=error.exit_code) from error
+
+    def require_own(self) -> Mapping[str, Any] | None:
+        """The outputs of the last `up`. Raises BP711 where the stage belongs to another manifest of the same folder."""
+        outputs, name = self.engine.outputs(self.target.stack), self.target.manifest.name
+        owner = str((outputs or {}).get("manifest") or name)
+        if owner != name:
+            stage = self.target.blueprint.stage
+            fix = (
+                f"name the stage of {name} differently, give it a folder of its own, "
+                f"or destroy the other: `bedplate destroy -f {owner} --stage {stage}`"
+            )
+            what = f"stage {stage} of this folder belongs to {owner}, not to {name}"
+            raise BedplateError(Problem("BP711", what, fix=fix))
+        return outputs
+
+    @property
+    def _config(self) -> dict[str, str]:
+        return {
+            "bedplate:blueprint": json.dumps(to_json(self.target.blueprint)),
+            "bedplate:manifest": self.target.manifest.name,
+            "bedplate:stageFolder": str(self.target.paths.folder),
+            "bedplate:sandbox": self.sandbox,
+        }
+
+
+def prepare(target: Target, allow_unsandboxed: bool) -> Deployment:
+    """Load what planning needs. Raises BP707 where this machine cannot isolate and that was not allowed.
+
+    The sandbox is tried in a process of its own; meanwhile Pulumi is loaded.
+    """
+    from bedplate.providers.bedplate import require_usable
+
+    require_usable(target.paths)
+    with ThreadPoolExecutor(1) as pool:
+        sandbox, program = pool.submit(choose_sandbox, allow_unsandboxed), _program()
+        return Deployment(target, engine_for(target), program, sandbox.result())
+
+
+def engine_for(target: Target) -> Engine:
+    """The engine that manages this target: embedded, with our own providers."""
+    from bedplate.engine.embedded import EmbeddedEngine
+    from bedplate.providers.bedplate import registry
+
+    return EmbeddedEngine(registry(target.paths, target.home))
+
+
+def choose_sandbox(allow_unsandboxed: bool) -> str:
+    """The best sandbox of this machine. Raises BP707 where none works and `allow_unsandboxed` was not given."""
+    from bedplate.runtime.sandbox import best_backend
+
+    backend = best_backend().backend
+    if backend == "none" and not allow_unsandboxed:
+        raise BedplateError(
+            Problem(
+                "BP707",
+                "this machine can isolate neither the agent nor its tools",
+                detail="Without a sandbox the agent's process has this machine's network and your files, "
+                "and only the gateway's decisions stand between the model and your tools.",
+                fix="run `bedplate doctor` to see why; or go on without isolation: `bedplate up --allow-unsandboxed`",
+            )
+        )
+    return backend
+
+
+def _program() -> Program:
+    import pulumi  # noqa: F401 - loaded here and not at its first use, see `prepare`
+
+    from bedplate.stacks.local.program import program
+
+    return program
+
+
+@dataclass
+class _Made:
+    """Passes events on, and remembers whether anything was changed."""
+
+    on_event: EventSink | None
+    anything: bool = False
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "done" and event.step and event.step.type in KINDS and event.step.op in SYMBOLS:
+            self.anything = True
+        if self.on_event:
+            self.on_event(event)
+
+
+def _left(target: Target, deployed: bool, made: bool) -> tuple[Problem, ...]:
+    """What a run that failed leaves of a stage that was deployed before or not, and what to do next."""
+    from bedplate.release.status import processes_of
+
+    stage = target.blueprint.stage
+    running = ", ".join(sorted(p["name"] for p in processes_of(target.paths) if p["state"] == "running"))
+    if not made and (deployed or not running):
+        return ()
+    problem = Problem(
+        "BP714",
+        f"stage {stage} is {'changed' if deployed else 'up'} only in part; running: {running or 'nothing'}",
+        fix=f"mend the error and run `bedplate up --stage {stage}` again, "
+        f"or take away what is there: `bedplate destroy --stage {stage}`",
+        severity=Severity.WARNING,
+    )
+    return (problem,)

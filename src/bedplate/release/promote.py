@@ -1,0 +1,197 @@
+"""Promotion: the very build that one stage has released, brought to the next. Nothing is built again.
+
+Goes in: a project's folder and a stage. Comes out: `Promoted`: the plan with its verdict, what the gates said, and the
+release where the verdict allowed it. Of the working tree only approvals and secrets are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bedplate.access.findings import Finding
+from bedplate.blueprint.model import Blueprint, to_json
+from bedplate.blueprint.paths import StagePaths
+from bedplate.engine.api import EventSink
+from bedplate.problems import BedplateError, Problem
+from bedplate.release.builds.make import open_tree
+from bedplate.release.builds.store import BuildStore
+from bedplate.release.check import require_secrets
+from bedplate.release.deploy import Release, carry_out, tidied
+from bedplate.release.deployment import Deployment, prepare
+from bedplate.release.folders import deployed_stages
+from bedplate.release.gates import run_gates
+from bedplate.release.plan import Detail, Origin, Plan
+from bedplate.release.planning import access_of, asked_of, make, question
+from bedplate.release.receipt import PlanReceipt, require_same
+from bedplate.release.records import ReleaseLog, ReleaseRecord
+from bedplate.release.releasing import held, may_go_on, receipt_of
+from bedplate.release.status import stage_outputs
+from bedplate.release.target import Target
+from bedplate.release.wording import differences
+
+if TYPE_CHECKING:
+    from bedplate.evals.report import SuiteReport
+    from bedplate.evals.runner import Progress
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What is about to be promoted: the target of the build, where it comes from, and the source as it runs."""
+
+    target: Target
+    source: Target
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """What came of it. `release` is None where the verdict stopped it or nothing was to be done but to look."""
+
+    plan: Plan
+    reports: tuple[SuiteReport, ...] = ()
+    release: Release | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What came of it as JSON values (schema `bedplate.dev/promotion/v1`)."""
+        from bedplate.evals.report import to_json
+
+        return {
+            "schema": "bedplate.dev/promotion/v1",
+            "ok": self.release is not None or not self.plan.verdict.blocks,
+            "plan": self.plan.to_json(),
+            "suites": [to_json(report) for report in self.reports],
+            "release": self.release.to_json() if self.release else None,
+        }
+
+
+def open_promotion(manifest: Path, stage: str) -> Promotion:
+    """Find the build that is to be promoted to `stage`, verified.
+
+    Raises BP760 for a damaged build, BP770 for a tampered record, BP780 where no stage has released a build for it,
+    BP784 where the source does not run what it released last.
+    """
+    home = manifest.resolve().parent
+    record = _source(home, stage, manifest)
+    build = BuildStore(home).open(record.build)
+    target, source = open_tree(home, build, stage), open_tree(home, build, record.stage)
+    differs = tuple(_differences(source.blueprint, target.blueprint, target.manifest.name))
+    return Promotion(target, source, Origin(record.stage, record.number, differs))
+
+
+def promote(
+    promotion: Promotion,
+    *,
+    look: bool = False,
+    planned: PlanReceipt | None = None,
+    override: str = "",
+    allow_unsandboxed: bool = False,
+    on_plan: Callable[[Plan], None] = lambda _: None,
+    on_event: EventSink | None = None,
+    on_answer: Callable[[Progress], None] | None = None,
+) -> Promoted:
+    """Plan, check the order and the approvals, run the gates, apply. `look` stops after the plan and changes nothing.
+
+    Raises BP210 (exit 6) where another release of the stage is under way, BP773 (exit 7) for a stale plan.
+    """
+    require_secrets(promotion.target)
+    deployment = prepare(promotion.target, allow_unsandboxed)
+    if look:
+        return Promoted(_plan(deployment, promotion))
+    with BuildStore(promotion.target.home).holding(), held(promotion.target, "promote") as log:
+        plan = _plan(deployment, promotion)
+        on_plan(plan)
+        if planned is not None:
+            require_same(planned, receipt_of(plan, promotion.target))
+        if plan.empty or not may_go_on(plan, override):
+            return Promoted(plan)
+        reports = run_gates(promotion.target, promotion.source, allow_unsandboxed, on_answer)
+        plan = _plan(deployment, promotion)
+        if not may_go_on(plan, override):
+            return Promoted(plan, reports)
+        done = carry_out(deployment, plan, log, override=override, on_event=on_event)
+    return Promoted(plan, reports, tidied(done, promotion.target))
+
+
+def _plan(deployment: Deployment, promotion: Promotion) -> Plan:
+    """With the eval results that are on file by now."""
+    return make(question(deployment, promotion.origin), deployment.preview())
+
+
+def findings_of(target: Target) -> tuple[Finding, ...]:
+    """The findings of the stage's plan, in the order of their ids.
+
+    For a stage that builds are promoted to these are of the build that it would get, where there is one yet.
+    """
+    from bedplate.release.deployment import engine_for
+
+    if target.blueprint.promoted_from:
+        try:
+            target = open_promotion(target.manifest, target.blueprint.stage).target
+        except BedplateError as error:
+            if error.problems[0].code != "BP780":
+                raise
+    return access_of(asked_of(target, engine_for(target))).findings
+
+
+def _source(home: Path, stage: str, manifest: Path) -> ReleaseRecord:
+    """The last release of the stage that builds for `stage` come from, as the build itself says."""
+    for name in deployed_stages(home):
+        record = ReleaseLog(StagePaths.of(home, name).releases).last_applied()
+        if record is not None and _feeds(home, record, stage):
+            _require_running(home, record)
+            return record
+    raise _no_source(stage, manifest)
+
+
+def _feeds(home: Path, record: ReleaseRecord, stage: str) -> bool:
+    from bedplate.manifest.load import load
+
+    build = BuildStore(home).open(record.build)
+    declared = load(build.tree / build.manifest.path).stages.get(stage)
+    return declared is not None and declared.promoted_from == record.stage
+
+
+def _require_running(home: Path, record: ReleaseRecord) -> None:
+    paths = StagePaths.of(home, record.stage)
+    last = ReleaseLog(paths.releases).releases()[-1]
+    runs = stage_outputs(paths, record.stage).get("buildDigest")
+    if last.number != record.number or runs != record.build:
+        later = last.number != record.number
+        what = f"release {last.number} {last.status}" if later else "it runs another build"
+        fix = f"bring it up again: `bedplate up --stage {record.stage}`"
+        raise BedplateError(Problem("BP784", f"{record.stage} does not run its last release: {what}", fix=fix))
+
+
+def _no_source(stage: str, manifest: Path) -> BedplateError:
+    """Why nothing can be promoted, as far as the manifest in the working tree tells."""
+    from bedplate.blueprint.resolve import resolve
+    from bedplate.manifest.load import load
+
+    source = resolve(load(manifest), stage).promoted_from
+    if source is None:
+        fix = f"bedplate up --stage {stage}"
+        return BedplateError(Problem("BP781", f"{stage} is a first stage: nothing is promoted to it", fix=fix))
+    fix = f"release it there first: `bedplate up --stage {source}`, or `bedplate promote {source}`"
+    return BedplateError(Problem("BP780", f"{source} has released no build that is meant for {stage}", fix=fix))
+
+
+def _differences(source: Blueprint, target: Blueprint, file: str) -> list[Detail]:
+    """In what the two stages of one build differ, in the manifest's words."""
+    found = differences(_facts(source), _facts(target))
+    lines = {**source.lines, **target.lines}
+    return [Detail(path, old, new, f"{file}:{lines[path]}" if path in lines else "") for path, old, new in found]
+
+
+def _facts(blueprint: Blueprint) -> dict[str, object]:
+    document = to_json(blueprint)
+    data = [{"name": s["name"], "documents": len(s["files"])} for s in document["data"]]
+    scopes = {"grants": [f"{g['tool']} {g['verb']} {g['pattern']}" for g in document["scopes"]["grants"]]}
+    kept = {key: value for key, value in document.items() if key not in _HIDDEN}
+    return {**kept, "data": data, "scopes": scopes}
+
+
+_HIDDEN = {"stage", "project", "digests", "lines", "approvals", "promoted_from", "target", "code"}
+"""Fields in which two stages differ by their nature, or that say the same in other words."""

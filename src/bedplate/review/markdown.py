@@ -1,0 +1,101 @@
+"""A plan as Markdown, in the words and with the care of the review's comment. Pure.
+
+Goes in: a `Plan`. Comes out: Markdown in which nothing of the repository is read as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bedplate.release.plan import Plan
+from bedplate.review.comment import _change, _gate, _said
+from bedplate.review.escape import cell, code, fence
+
+_MOST = 100
+
+
+def plan_markdown(plan: Plan) -> str:
+    """The whole plan: verdict first, then what has something to say, and what to type next."""
+    parts = (_head(plan), _access(plan), _infrastructure(plan), _differs(plan), _evals(plan), _cost(plan), _next(plan))
+    return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part))) + "\n"
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    yield f"### {code(plan.agent)} → {code(plan.stage)}"
+    yield ""
+    yield f"**{'stop' if plan.verdict.blocks else 'go'}: {plan.verdict.line}**"
+    yield ""
+    came = f", from {code(plan.origin.stage)} release {plan.origin.release}" if plan.origin else ""
+    was = f", deployed {code(plan.deployed_build[:19])}" if plan.deployed_build else ""
+    yield f"build {code(plan.build[:19])}{was}{came}"
+
+
+def _access(plan: Plan) -> Iterator[str]:
+    access = plan.access
+    if not access.findings:
+        return
+    yield "#### Access"
+    yield ""
+    yield f"against {code(access.baseline)}" if access.baseline else "nothing runs there yet: shown, not to be approved"
+    yield ""
+    yield "|  | Finding | For example | Line |"
+    yield "|---|---|---|---|"
+    for name, finding in access.named[:_MOST]:
+        effect = f"{finding.effect}, approved" if name in access.approved else finding.effect
+        seen = cell(finding.witness) if finding.witness else "–"
+        yield f"| {name} {effect} | {_said(finding)} | {seen} | {cell(finding.where) if finding.where else '–'} |"
+    yield from _more(len(access.findings))
+
+
+def _infrastructure(plan: Plan) -> Iterator[str]:
+    yield "#### Infrastructure"
+    yield ""
+    counts = " ".join(f"{s}{n}" for s in "+~±-" if (n := sum(c.symbol == s for c in plan.changes)))
+    yield f"{counts or 'no changes'}, {plan.unchanged} unchanged"
+    if plan.changes:
+        yield ""
+        yield from fence([line for change in plan.changes[:_MOST] for line in _change(change)], "diff")
+        yield from _more(len(plan.changes))
+
+
+def _differs(plan: Plan) -> Iterator[str]:
+    if plan.origin:
+        yield f"#### Differs from {code(plan.origin.stage)} only in"
+        yield ""
+        yield from fence([f"{d.path}: {d.old} → {d.new}" for d in plan.origin.differs] or ["nothing"])
+
+
+def _evals(plan: Plan) -> Iterator[str]:
+    if not plan.evals:
+        return
+    yield "#### Evals"
+    yield ""
+    yield "| Eval | Result | Gates | Newly failing | Newly passing |"
+    yield "|---|---|---|---|---|"
+    for suite in plan.evals:
+        gates = ", ".join(_gate(suite, n) for n in range(len(suite.gates))) or "–"
+        moved = [
+            (", ".join(cell(name, 60) for name in names[:10]) or "none") if suite.compared else "–"
+            for names in (suite.newly_failing, suite.newly_passing)
+        ]
+        result = "not run" if suite.outcome == "notRun" else f"{suite.outcome} {suite.passed}/{suite.cases}"
+        yield f"| {cell(suite.suite)} | {result} | {gates} | {' | '.join(moved)} |"
+
+
+def _cost(plan: Plan) -> Iterator[str]:
+    bound = f", {plan.cost.bound}" if plan.cost.bound else ""
+    yield f"Cost: infrastructure {plan.cost.infrastructure}, tokens {plan.cost.tokens}{bound}"
+
+
+def _next(plan: Plan) -> Iterator[str]:
+    steps = list(dict.fromkeys(cause.next for cause in plan.verdict.causes if cause.next))
+    if steps:
+        yield "#### Next"
+        yield ""
+        yield from fence(steps, "sh")
+
+
+def _more(total: int) -> Iterator[str]:
+    if total > _MOST:
+        yield ""
+        yield f"… and {total - _MOST:,} more"

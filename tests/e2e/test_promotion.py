@@ -1,0 +1,248 @@
+"""Three local stages, promoted in order; every refusal has its case."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli_support import COMMAND, Ran, bedplate, ok, pids_of
+
+MANIFEST = """\
+apiVersion: bedplate.dev/v1
+kind: Agent
+metadata: {name: shop}
+intent: product
+model: bedplate:extractive
+instructions: {file: prompt.md}
+data:
+  - {name: docs, type: files, path: docs}
+tools:
+  - {name: docs, type: search, use: docs, scopes: [{read: "public/*"}]}
+memory:
+  sessions: {store: auto, retention: 30d, per: user}
+  longTerm: {store: auto, retention: 365d, per: user}
+evals:
+  - name: faq
+    dataset: evals/faq.yaml
+    gates: [{metric: contains, min: 0.9}]
+  - name: pull
+    dataset: evals/faq.yaml
+    runOn: [pullRequest]
+    gates: [{metric: contains, min: 0.9}]
+tracing: {sink: auto}
+stages:
+  prototype: {target: local}
+  staging: {target: local, from: prototype, limits: {tokens: 30000}}
+  prod: {target: local, from: staging, approvals: {minimum: 2}}
+"""
+DATASET = """\
+cases:
+  - name: refunds
+    inputs: How long do refunds take?
+    expected_output: fourteen days
+    evaluators: [{Contains: {value: fourteen days}}]
+"""
+FILES = {
+    "agent.yaml": MANIFEST,
+    "prompt.md": "Answer from the documents.\n",
+    "docs/public/refunds.md": "# Refunds\n\nRefunds take fourteen days after the parcel has come back.\n",
+    "docs/inner/prices.md": "# Prices\n\nThe margin on a parcel is nine percent of its price.\n",
+    "evals/faq.yaml": DATASET,
+}
+WIDER = MANIFEST.replace('"public/*"', '"*"')
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Path]:
+    """A project of three stages; whatever is up is taken away afterwards."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    yield tmp_path
+    for stage in ("prod", "staging", "prototype"):
+        bedplate(tmp_path, "destroy", "--stage", stage, "--yes")
+    assert not pids_of(tmp_path)
+
+
+def promote(folder: Path, stage: str, *options: str) -> Ran:
+    return bedplate(folder, "promote", stage, "--json", *options)
+
+
+def codes(ran: Ran) -> list[str]:
+    return [problem["code"] for problem in ran.json.get("problems", ())]
+
+
+def build_in(folder: Path, stage: str) -> str:
+    """The build that a stage runs."""
+    return str(json.loads(bedplate(folder, "status", "--stage", stage, "--json").out)["build"])
+
+
+def released(folder: Path, stage: str, number: str = "last") -> dict[str, Any]:
+    found: dict[str, Any] = ok(folder, "history", "show", number, "--stage", stage, "--json").json
+    return found
+
+
+def test_one_build_goes_through_three_stages_in_order(shop: Path) -> None:
+    """The build that prototype released reaches staging and then prod unchanged, though the working tree moved on."""
+    ok(shop, "up")
+    build = build_in(shop, "prototype")
+    (shop / "agent.yaml").write_text("this: [is broken\n")
+    (shop / "docs/public/refunds.md").unlink()
+    first = promote(shop, "staging")
+    assert first.code == 0, first.out + first.err
+    plan = first.json["release"]["plan"]
+    assert {d["path"]: d["new"] for d in plan["origin"]["differs"]} == {"limits.tokens": "30000"}
+    assert [suite["suite"] for suite in first.json["suites"]] == ["faq"]
+    assert promote(shop, "prod").code == 0
+    assert {build_in(shop, stage) for stage in ("prototype", "staging", "prod")} == {build}
+    record = released(shop, "prod")
+    assert (record["build"], record["fromStage"], record["status"]) == (build, "staging", "applied")
+    assert [suite["outcome"] for suite in record["evals"] if suite["suite"] == "faq"] == ["PASS"]
+    (shop / "agent.yaml").write_text(MANIFEST)
+    answer = ok(shop, "ask", "How long do refunds take?", "--stage", "prod", "--json")
+    assert "fourteen days" in answer.json["output"]
+
+
+def test_what_cannot_be_promoted_is_refused(shop: Path) -> None:
+    """Out of order, unknown, first stage, direct `up`: each is refused with its own code, and nothing is left."""
+    assert codes(promote(shop, "staging")) == ["BP780"]
+    assert codes(promote(shop, "prototype")) == ["BP781"]
+    assert codes(promote(shop, "stagign")) == ["BP115"]
+    assert codes(bedplate(shop, "up", "--stage", "staging", "--json")) == ["BP782"]
+    ok(shop, "up")
+    assert codes(promote(shop, "prod")) == ["BP780"]
+    assert codes(promote(shop, "staging", "--override", "no")) == ["BP783"]
+    assert sorted(p.name for p in (shop / ".bedplate").iterdir() if p.name[0] not in "._") == ["prototype"]
+
+
+def test_a_failing_gate_stops_and_an_override_is_recorded(shop: Path) -> None:
+    """A gate that fails for the target exits 4 and changes nothing; with a reason it goes on, and says so."""
+    (shop / "evals/faq.yaml").write_text(DATASET.replace("fourteen days", "sixty days"))
+    ok(shop, "up")
+    stopped = promote(shop, "staging")
+    assert (stopped.code, stopped.json["release"]) == (4, None)
+    assert "eval faq fails" in stopped.json["plan"]["verdict"]["line"]
+    assert build_in(shop, "staging") == ""
+    assert not list((shop / ".bedplate").glob("_gates*"))
+    reason = "The dataset is wrong, see the incident"
+    gone_on = bedplate(shop, "promote", "staging", "--override", reason)
+    assert gone_on.code == 0, gone_on.err
+    assert "OVERRIDE" in gone_on.err
+    assert released(shop, "staging")["override"] == reason
+    assert reason in ok(shop, "history", "show", "last", "--stage", "staging").out
+
+
+def test_wider_access_waits_for_its_approvals(shop: Path) -> None:
+    """Wider access exits 3; one approval is not two; an expired one and one for another stage count nothing."""
+    ok(shop, "up")
+    assert promote(shop, "staging").code == 0
+    assert promote(shop, "prod").code == 0
+    (shop / "agent.yaml").write_text(WIDER)
+    ok(shop, "up")
+    waiting = promote(shop, "staging")
+    assert waiting.code == 3, waiting.out
+    (finding,) = waiting.json["plan"]["access"]["findings"]
+    assert (finding["effect"], finding["subject"], finding["object"], finding["id"]) == ("wider", "docs", "*", "A1")
+    assert finding["witness"]
+    agree = ("--reason", "Support needs the prices", "--expires", "30d")
+    ok(shop, "approve", "A1", "--stage", "staging", "--as", "ada", *agree)
+    assert promote(shop, "staging").code == 0
+    assert released(shop, "staging")["approvals"]
+    assert promote(shop, "prod").code == 3, "an approval for staging is none for prod"
+    ok(shop, "approve", "A1", "--stage", "prod", "--as", "ada", *agree)
+    assert promote(shop, "prod").code == 3, "prod asks for two"
+    ok(shop, "approve", "A1", "--stage", "prod", "--as", "bob", *agree)
+    second = next((shop / "approvals/prod").glob("*bob*"))
+    text = second.read_text()
+    second.write_text(text.replace(released_year(text), "2020"))
+    assert promote(shop, "prod").code in {1, 3}, "an approval that was given and ended in 2020 counts for nothing"
+    second.write_text(text)
+    assert promote(shop, "prod").code == 0
+
+
+def released_year(text: str) -> str:
+    """The year in which an approval was given."""
+    line = next(line for line in text.splitlines() if line.startswith("approved:"))
+    return line.split('"')[1][:4]
+
+
+def test_a_stale_plan_is_refused_and_says_what_moved(shop: Path) -> None:
+    """A receipt applies what it says; after an edit it is refused with exit 7 and names what changed."""
+    plan = bedplate(shop, "plan", "--out", "plan.json")
+    assert plan.code == 2, plan.err
+    ok(shop, "up", "--plan", "plan.json")
+    stale = bedplate(shop, "up", "--plan", "plan.json")
+    assert stale.code == 7
+    (shop / "prompt.md").write_text("Answer briefly.\n")
+    bedplate(shop, "plan", "--out", "plan.json")
+    (shop / "prompt.md").write_text("Answer very briefly.\n")
+    moved = bedplate(shop, "up", "--plan", "plan.json")
+    assert moved.code == 7
+    assert "prompt.md changed" in moved.err
+    assert bedplate(shop, "promote", "staging", "--out", "promotion.json").code == 2
+    ok(shop, "up")
+    assert promote(shop, "staging", "--plan", "promotion.json").code == 7
+
+
+TAMPERED = {
+    "a release's record": (".bedplate/prototype/releases.jsonl", "BP770"),
+    "a file of the build": (".bedplate/_builds/trees/*/docs/public/refunds.md", "BP760"),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_what_was_tampered_with_is_not_promoted(shop: Path, what: str) -> None:
+    """A changed record and a changed build stop a promotion with the code that names them, override or not."""
+    ok(shop, "up")
+    pattern, code = TAMPERED[what]
+    (path,) = shop.glob(pattern)
+    path.chmod(0o600)
+    path.write_text(path.read_text().replace("fourteen", "sixteen").replace('"applied"', '"Applied"'))
+    assert code in codes(promote(shop, "staging"))
+    assert code in codes(promote(shop, "staging", "--override", "It is urgent, believe me"))
+
+
+def test_of_two_promotions_at_once_one_is_refused(shop: Path) -> None:
+    """While one promotion is under way another one of the same stage exits 6; the first one is not disturbed."""
+    ok(shop, "up")
+    first = subprocess.Popen([*COMMAND, "promote", "staging", "--json"], cwd=shop, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    while not (shop / ".bedplate/staging/releases.lock").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    second = promote(shop, "staging")
+    out, _ = first.communicate(timeout=120)
+    assert (second.code, first.returncode) == (6, 0), second.out + out
+    assert len(ok(shop, "history", "--stage", "staging", "--json").json["releases"]) == 1
+
+
+def test_a_killed_promotion_is_recorded_and_leaves_nothing_in_the_way(shop: Path) -> None:
+    """kill -9 in the middle of a promotion: the next one cleans up, finishes, and the history shows both."""
+    ok(shop, "up")
+    killed = subprocess.Popen([*COMMAND, "promote", "staging", "--json"], cwd=shop, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    while not list((shop / ".bedplate").glob("_gates-staging/run/supervisor.pid")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait(timeout=20)
+    again = promote(shop, "staging")
+    assert again.code == 0, again.out
+    assert not list((shop / ".bedplate").glob("_gates*"))
+
+
+def test_a_script_is_not_promoted(tmp_path: Path) -> None:
+    """A script names no stage to promote to, and `promote` says why."""
+    text = (
+        "apiVersion: bedplate.dev/v1\nkind: Agent\nmetadata: {name: tool}\nintent: script\n"
+        "model: bedplate:extractive\ninstructions: Answer.\n"
+        "stages:\n  prototype: {target: local}\n  prod: {target: local, from: prototype}\n"
+    )
+    (tmp_path / "agent.yaml").write_text(text)
+    assert codes(promote(tmp_path, "prod")) == ["BP117"]

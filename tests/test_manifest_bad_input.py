@@ -68,9 +68,9 @@ def test_every_problem_says_how_to_mend_it(case: Path, project: Path) -> None:
 
 
 def test_enough_cases_and_codes_are_covered() -> None:
-    """The cases cover every code of the manifest that a manifest's text alone can cause."""
+    """The cases cover every code of the manifest that a manifest's text alone can cause (and some of other areas)."""
     covered = {code for case in BAD for code, _, _ in expected(case.read_text())}
     mine = {code for code, entry in catalogue().items() if entry.area == "manifest"}
     elsewhere = {"BP001", "BP008", "BP009", "BP115", "BP120", "BP121"}
     assert len(BAD) >= 60
-    assert covered == mine - elsewhere
+    assert covered & mine == mine - elsewhere

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bedplate.access import Grant, Never, ScopeSet
 from bedplate.blueprint.model import Blueprint
 from bedplate.engine.api import Step
 from bedplate.release.plan import KINDS, SYMBOLS, Change, Detail
@@ -19,7 +18,7 @@ _SECTION_OF = {"memory": "memory", "index": "data.{name}", "key": "expose.auth"}
 _OTHER_CONFIGURATION = "runs with another configuration"
 _FOLLOWING = (
     *("digest", "lines", "code", "project", "data.", "triggers", "salt", "fingerprint", "scopes", "port"),
-    *("behaviourDigest", "stage", "modelUrl", "sink.", "ready", "module", "role", "listens"),
+    *("behaviourDigest", "stage", "modelUrl", "sink.", "ready", "module", "role", "listens", "site", "requirements"),
 )
 """Fields that follow from something else, or that the access section tells: not shown as changes."""
 _WORDS = {name: f"metadata.{name}" for name in ("name", "description", "owner")}
@@ -29,16 +28,6 @@ _NAMED = 3
 def changes_of(steps: Iterable[Step], blueprint: Blueprint, file: str) -> list[Change]:
     """One change for each thing that changes; a replacement's three steps become one. `file` names the manifest."""
     return [_change(step.op, step, blueprint, file) for step in steps if step.op in SYMBOLS]
-
-
-def deployed_scopes(steps: Iterable[Step]) -> ScopeSet:
-    """The scopes that the gateway runs with now; empty where none runs."""
-    for step in steps:
-        if step.name == "gateway" and step.old_inputs:
-            scopes = _gateway_blueprint(step.old_inputs).get("scopes") or {}
-            grants = tuple(Grant(**grant) for grant in scopes.get("grants") or ())
-            return ScopeSet(grants, tuple(Never(**never) for never in scopes.get("never") or ()))
-    return ScopeSet()
 
 
 def _gateway_blueprint(inputs: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -25,19 +26,39 @@ from bedplate.release.target import Target
 def make(target: Target) -> Build:
     """The build of what stands in the working tree, stored, verified and laid out. Nothing is copied twice.
 
-    Raises BP760 where the store is damaged, BP764 where a file changed since it was hashed.
+    Raises BP760 where the store is damaged, BP763 where its packages cannot be had, BP764 where a file changed since it
+    was hashed.
     """
     store, inputs = BuildStore(target.home), target.inputs
     text = target.loaded.text.encode()
     files = {ref.path: ref for ref in inputs.files}
     name = target.loaded.file
     manifest = files.get(name) or FileRef(name, hashlib.sha256(text).hexdigest(), len(text))
-    wanted = Build(inputs.digest, manifest, files, inputs.lock, (), store.tree_path(inputs.digest))
+    with store.folder_for_drafts() if target.blueprint.requirements else nullcontext(target.home) as folder:
+        wheels = _wheels(store, target.blueprint, folder)
 
-    def read(ref: FileRef) -> IO[bytes]:
-        return io.BytesIO(text) if ref is manifest and name not in files else (target.home / ref.path).open("rb")
+        def read(ref: FileRef) -> IO[bytes]:
+            if ref is manifest and name not in files:
+                return io.BytesIO(text)
+            return ((folder if ref in wheels else target.home) / ref.path).open("rb")
 
-    return store.put(wanted, read)
+        tree = store.tree_path(inputs.digest)
+        build = store.put(Build(inputs.digest, manifest, files, inputs.lock, wheels, tree), read)
+    _unpacked(store, build, target.blueprint)
+    return build
+
+
+def _wheels(store: BuildStore, blueprint: Blueprint, folder: Path) -> tuple[FileRef, ...]:
+    from bedplate.release.builds.sites import wheels_for
+
+    return wheels_for(store, blueprint.requirements, folder) if blueprint.requirements else ()
+
+
+def _unpacked(store: BuildStore, build: Build, blueprint: Blueprint) -> None:
+    from bedplate.release.builds.sites import site
+
+    if blueprint.requirements:
+        site(store, build, blueprint.requirements)
 
 
 def deployable(target: Target) -> Target:
@@ -71,9 +92,10 @@ def open_tree(home: Path, build: Build, stage: str | None) -> Target:
     if blueprint.digests.build != build.digest:
         what = f"this version of Bedplate makes another build of the files of {build.short}"
         raise BedplateError(Problem("BP765", what, fix="make the build anew with this version: `bedplate up`"))
+    _unpacked(BuildStore(home), build, blueprint)
     inputs = BuildInputs(build.digest, tuple(build.files.values()), build.lock)
     paths = StagePaths.of(home, blueprint.stage)
-    placed = replace(blueprint, tools=tuple(_placed(tool, blueprint, build.tree, home) for tool in blueprint.tools))
+    placed = _placed_all(blueprint, build.tree, home)
     return Target(home / build.manifest.path, loaded, placed, paths, home, inputs)
 
 
@@ -81,8 +103,15 @@ def relocated(blueprint: Blueprint, tree: Path) -> Blueprint:
     """The blueprint of a working tree as its files stand in `tree`. Pure."""
     home = Path(blueprint.project)
     data = tuple(replace(source, root=str(tree / Path(source.root).relative_to(home))) for source in blueprint.data)
+    return replace(_placed_all(blueprint, tree, home), project=str(tree), data=data)
+
+
+def _placed_all(blueprint: Blueprint, tree: Path, home: Path) -> Blueprint:
+    """The blueprint with its tools, and the packages that they import, where a build has them."""
     tools = tuple(_placed(tool, blueprint, tree, home) for tool in blueprint.tools)
-    return replace(blueprint, project=str(tree), data=data, tools=tools)
+    packages = blueprint.requirements
+    site = str(BuildStore(home).site_path(packages.sha256)) if packages else ""
+    return replace(blueprint, tools=tools, site=site)
 
 
 def _placed(tool: Tool, blueprint: Blueprint, tree: Path, home: Path) -> Tool:

@@ -61,10 +61,14 @@ class BuildStore:
         """Where a build is laid out as a project, whether it is or not."""
         return self.folder / "trees" / digest.removeprefix(PREFIX)
 
+    def site_path(self, requirements: str) -> Path:
+        """Where the packages of a requirements file with this hash are unpacked, whether they are or not."""
+        return self.folder / "sites" / requirements
+
     # making
 
     def put(self, build: Build, read: Reader) -> Build:
-        """Store what is missing of a build and lay it out; returns it verified, with the wheels of its record.
+        """Store what is missing of a build and lay it out; returns it verified.
 
         Raises BP760 where what is there already is damaged, and BP764 where `read` gives another content than the build
         says.
@@ -74,13 +78,20 @@ class BuildStore:
         with ThreadPoolExecutor(_WRITERS) as pool:
             list(pool.map(lambda ref: self._store(ref, read), missing.values()))
         record = self.record(build.digest)
-        if record.exists() and self.blob(verify.read_record(self, build.digest).manifest.sha256).exists():
+        if self._has(build):
             os.utime(record)  # the newest build is the one made last
         else:
-            with self._draft() as draft:
-                _write_all(draft, io.BytesIO(build.record()), 0o400)
+            with self.draft() as draft:
+                write_all(draft, io.BytesIO(build.record()), 0o400)
                 draft.replace(record)
         return self.open(build.digest)
+
+    def _has(self, build: Build) -> bool:
+        """Whether the record stands for this build: it may have the manifest in another text, with the same meaning."""
+        if not self.record(build.digest).exists():
+            return False
+        recorded = verify.read_record(self, build.digest)
+        return recorded.wheels == build.wheels and self.blob(recorded.manifest.sha256).exists()
 
     def _make_folders(self) -> None:
         make_home(self.home)
@@ -90,8 +101,8 @@ class BuildStore:
     def _store(self, ref: FileRef, read: Reader) -> None:
         blob = self.blob(ref.sha256)
         try:
-            with read(ref) as content, self._draft() as draft:
-                if _write_all(draft, content, None) != (ref.sha256, ref.size):
+            with read(ref) as content, self.draft() as draft:
+                if write_all(draft, content, None) != (ref.sha256, ref.size):
                     raise _changed(ref)
                 blob.parent.mkdir(mode=0o700, exist_ok=True)
                 draft.replace(blob)
@@ -99,7 +110,7 @@ class BuildStore:
             raise _changed(ref) from error
 
     @contextmanager
-    def _draft(self) -> Iterator[Path]:
+    def draft(self) -> Iterator[Path]:
         """A name for something that is being made; what still has it afterwards is removed."""
         path = self.folder / "drafts" / secrets.token_hex(16)
         try:
@@ -109,20 +120,32 @@ class BuildStore:
                 shutil.rmtree(path)
             path.unlink(missing_ok=True)
 
+    @contextmanager
+    def folder_for_drafts(self) -> Iterator[Path]:
+        """A folder for what is on its way into the store."""
+        self._make_folders()
+        with self.draft() as folder:
+            folder.mkdir(mode=0o700)
+            yield folder
+
     def _lay_out(self, build: Build) -> None:
-        """Make the tree of a build that has none. Two at once are fine: one is renamed, the other removed."""
-        with self._draft() as draft:
+        """Make the tree of a build that has none."""
+        with self.draft() as draft:
             draft.mkdir(mode=0o700)
             for path, ref in build.laid_out().items():
                 for folder in reversed((draft / path).parents):
                     if folder.is_relative_to(draft):
                         folder.mkdir(mode=0o700, exist_ok=True)
                 _link(self.blob(ref.sha256), draft / path)
-            try:
-                draft.rename(build.tree)
-            except OSError:
-                if not build.tree.is_dir():
-                    raise
+            self.place(draft, build.tree)
+
+    def place(self, draft: Path, folder: Path) -> None:
+        """Give a folder that is whole its name. Where another process was faster, its folder stays."""
+        try:
+            draft.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
 
     # reading
 
@@ -206,6 +229,10 @@ class BuildStore:
         for tree in (self.folder / "trees").iterdir():
             if not self.record(tree.name).exists():
                 shutil.rmtree(tree)
+        contents = {ref.sha256 for build in kept for ref in build.files.values()}
+        for site in (self.folder / "sites").glob("*"):
+            if site.name not in contents:
+                shutil.rmtree(site)
         shutil.rmtree(self.folder / "drafts")  # of processes that were killed
         spare = [blob for blob in (self.folder / "blobs").glob("*/*") if blob not in needed]
         size = sum(blob.stat().st_size for blob in spare)
@@ -218,7 +245,7 @@ def _hex(text: str) -> str:
     return text.removeprefix(PREFIX).lower()
 
 
-def _write_all(path: Path, content: IO[bytes], mode: int | None) -> tuple[str, int]:
+def write_all(path: Path, content: IO[bytes], mode: int | None) -> tuple[str, int]:
     """Write a file that stays as it is, durably; its hash and size. Without a mode, programs can be run and others not.
 
     What a program is, its first bytes say: a build's digest does not cover the modes of files, so they mean nothing.

@@ -34,7 +34,7 @@ def read_record(places: Places, digest: str) -> Build:
         if build.digest != digest:
             raise NoRecord(f"it is of {build.digest}")
     except NoRecord as error:
-        raise _damaged(places, digest, "its record was changed", path, str(error)) from error
+        raise damaged(places, digest, "its record was changed", path, str(error)) from error
     return build
 
 
@@ -42,7 +42,7 @@ def check_contents(places: Places, build: Build) -> None:
     """The record belongs to its digest, and each content has its hash and size."""
     _check_content(places, build, build.manifest)
     if build.digest_with(_document(places, build)) != build.digest:
-        raise _damaged(places, build.digest, "its record was changed", places.record(build.digest))
+        raise damaged(places, build.digest, "its record was changed", places.record(build.digest))
     for ref in build.contents():
         if ref is not build.manifest:
             _check_content(places, build, ref)
@@ -53,24 +53,24 @@ def _check_content(places: Places, build: Build, ref: FileRef) -> None:
     try:
         unchanged = _is(blob, ref)
     except FileNotFoundError as error:
-        raise _damaged(places, build.digest, f"the content of {ref.path} is missing", blob) from error
+        raise damaged(places, build.digest, f"the content of {ref.path} is missing", blob) from error
     if not unchanged:
-        raise _damaged(places, build.digest, f"the content of {ref.path} was changed", blob)
+        raise damaged(places, build.digest, f"the content of {ref.path} was changed", blob)
 
 
 def check_tree(places: Places, build: Build) -> None:
     """The tree holds each file of the build, and nothing else."""
     left = build.laid_out()
-    for path, entry in _files_below(build.tree):
+    for path, entry in files_below(build.tree):
         ref = left.pop(path, None)
         if ref is None:
-            raise _damaged(places, build.digest, f"{path} is no file of it", build.tree / path)
+            raise damaged(places, build.digest, f"{path} is no file of it", build.tree / path)
         stat = entry.stat(follow_symlinks=False)
         same = os.path.samestat(stat, places.blob(ref.sha256).stat())
         if not same and (entry.is_symlink() or not _is(Path(entry.path), ref)):
-            raise _damaged(places, build.digest, f"{path} was changed in its tree", build.tree)
+            raise damaged(places, build.digest, f"{path} was changed in its tree", build.tree)
     for path in left:
-        raise _damaged(places, build.digest, f"{path} is missing in its tree", build.tree)
+        raise damaged(places, build.digest, f"{path} is missing in its tree", build.tree)
 
 
 def _document(places: Places, build: Build) -> dict[str, object]:
@@ -86,7 +86,8 @@ def _is(path: Path, ref: FileRef) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == ref.sha256 and file.tell() == ref.size
 
 
-def _files_below(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def files_below(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Everything below a folder that is no folder, with its relative path."""
     pending = [("", os.fspath(folder))]
     while pending:
         prefix, path = pending.pop()
@@ -98,7 +99,8 @@ def _files_below(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     yield f"{prefix}{entry.name}", entry
 
 
-def _damaged(places: Places, digest: str, what: str, path: Path, detail: str = "") -> BedplateError:
+def damaged(places: Places, digest: str, what: str, path: Path, detail: str = "") -> BedplateError:
+    """BP760: what is damaged, and the file or folder to delete so that it is made again."""
     shown = path.relative_to(places.home).as_posix()
     fix = f"delete {shown}; `bedplate build` makes it again where the project still has it"
     return BedplateError(Problem("BP760", f"build {digest[7:19]} is damaged: {what}", detail=detail, fix=fix))

@@ -44,7 +44,8 @@ def _toolset(
     http: httpx2.AsyncClient | None,
 ) -> Toolset:
     project = Path(blueprint.project)
-    code = [project / file.path for file in blueprint.code]
+    packages = Path(blueprint.site) if blueprint.site else None
+    code = [*(project / file.path for file in blueprint.code), *([packages] if packages else [])]
     match tool:
         case SearchTool():
             from bedplate.runtime.tools.search import SearchToolset
@@ -55,13 +56,23 @@ def _toolset(
 
             roots = {source.name: source.root for source in blueprint.data if source.name in tool.data}
             readable = [*code, *readable_documents(blueprint, tool)]
-            return PythonToolset(tool, project=project, readable=readable, data=roots, launcher=launcher)
+            return PythonToolset(
+                tool, project=project, packages=packages, readable=readable, data=roots, launcher=launcher
+            )
         case McpTool():
             from bedplate.runtime.tools.mcp import McpToolset
 
             env = {name: read_secret(ref.name) for name, ref in tool.env.items()}
             credential = _secret(tool.credentials, read_secret)
-            return McpToolset(tool, project=project, readable=code, launcher=launcher, env=env, credential=credential)
+            return McpToolset(
+                tool,
+                project=project,
+                packages=packages,
+                readable=code,
+                launcher=launcher,
+                env=env,
+                credential=credential,
+            )
         case HttpTool():
             from bedplate.runtime.tools.http import HttpToolset
 

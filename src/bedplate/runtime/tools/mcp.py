@@ -58,7 +58,10 @@ class _State:
 
 
 class McpToolset:
-    """One MCP server. `env` holds the declared variables with their values, `credential` the bearer token."""
+    """One MCP server. `env` holds the declared variables with their values, `credential` the bearer token.
+
+    `packages` is a folder of packages that a server which `python` runs may import; it is among `readable`.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class McpToolset:
         project: Path,
         readable: Sequence[Path],
         launcher: Launcher,
+        packages: Path | None = None,
         env: Mapping[str, str] | None = None,
         credential: str | None = None,
         patience: Patience | None = None,
@@ -74,6 +78,7 @@ class McpToolset:
         self.name = tool.name
         self._tool = tool
         self._project = project
+        self._packages = packages
         self._readable = tuple(readable)
         self._launcher = launcher
         self._env = dict(env or {})
@@ -218,7 +223,11 @@ class McpToolset:
         if program is None:
             raise FileNotFoundError(f"there is no program {command[0]}")
         argv = (sys.executable, "-I", "-S", "-c", _IN_FOLDER, str(self._project), program, *command[1:])
-        environment = {"PATH": _path(), "LANG": os.environ.get("LANG", "C.UTF-8"), "HOME": "/tmp", **self._env}
+        environment = {"PATH": _path(), "LANG": os.environ.get("LANG", "C.UTF-8"), "HOME": "/tmp"}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1"}  # where no sandbox forbids it: what it runs from stays as built
+        if self._packages and program == sys.executable:
+            environment["PYTHONPATH"] = str(self._packages)
+        environment |= self._env
         readable = (*self._readable, *_needed(program, command, self._project))
         self._child = await Child.start(self._launcher(argv, readable, environment), f"tool {self.name}")
         return self._child

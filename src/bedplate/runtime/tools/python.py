@@ -23,15 +23,24 @@ START_TIMEOUT = 20.0  # seconds for importing the project's module
 class PythonToolset:
     """One function. `readable` are the project's code and data roots; `data` names the roots for the function.
 
+    `packages` is a folder of packages that the project's code may import, and that is readable too.
+
     The function finds the folder of data source `docs` in the environment variable `BEDPLATE_DATA_DOCS`.
     """
 
     def __init__(
-        self, tool: PythonTool, *, project: Path, readable: Sequence[Path], data: Mapping[str, str], launcher: Launcher
+        self,
+        tool: PythonTool,
+        *,
+        project: Path,
+        readable: Sequence[Path],
+        data: Mapping[str, str],
+        launcher: Launcher,
+        packages: Path | None = None,
     ) -> None:
         self.name = tool.name
         self._tool = tool
-        self._project = project
+        self._imported = (str(project), *([str(packages)] if packages else []))
         self._readable = tuple(readable)
         self._launcher = launcher
         self._environment = {
@@ -96,7 +105,7 @@ class PythonToolset:
 
     async def _start_host(self) -> _Host:
         module = "bedplate.runtime.tools.python_host"
-        argv = (sys.executable, "-I", "-m", module, str(self._project), self._tool.entrypoint)
+        argv = (sys.executable, "-I", "-m", module, self._tool.entrypoint, *self._imported)
         try:
             child = await Child.start(self._launcher(argv, self._readable, self._environment), f"tool {self.name}")
         except OSError as error:

@@ -1,6 +1,6 @@
 """The process of one python tool: imports the project's function and calls it for each line of standard input.
 
-`python -I -m bedplate.runtime.tools.python_host PROJECT MODULE:FUNCTION`. JSON, one object a line. It says first
+`python -I -m bedplate.runtime.tools.python_host MODULE:FUNCTION FOLDER…`. JSON, one object a line. It says first
 `{"ready": {"name", "description", "schema"}}` or `{"failed": "why"}`; then for each `{"id", "arguments"}` one
 `{"id", "value"}` or `{"id", "error": {"type", "message"}}`, in the order in which calls end. Standard output belongs
 to this protocol: whatever the project's code prints goes to standard error.
@@ -17,7 +17,7 @@ import re
 import sys
 import traceback
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -55,9 +55,9 @@ class Function:
         return [values[n] for n in self.positional], {n: values[n] for n in self.keywords}
 
 
-def load(project: str, entrypoint: str) -> Function:
-    """Import `module:function` from `project`. Raises Refused, or whatever the module raises when it is imported."""
-    sys.path.insert(0, project)
+def load(entrypoint: str, folders: Sequence[str]) -> Function:
+    """Import `module:function`, first from `folders`. Raises Refused, or whatever the module raises when imported."""
+    sys.path[:0] = folders
     module, _, name = entrypoint.partition(":")
     target = getattr(importlib.import_module(module), name, None)
     if not callable(target):
@@ -142,13 +142,13 @@ def _write(replies: IO[bytes], message: dict[str, Any]) -> None:
     replies.flush()
 
 
-def main(project: str, entrypoint: str) -> int:
+def main(entrypoint: str, *folders: str) -> int:
     """Take the standard streams, load, serve."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     try:
-        function = load(project, entrypoint)
+        function = load(entrypoint, folders)
         ready = function.described()
     except BaseException as error:  # noqa: BLE001 also SystemExit of a module that runs a program when it is imported
         traceback.print_exc()
@@ -160,4 +160,4 @@ def main(project: str, entrypoint: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1], sys.argv[2]))
+    raise SystemExit(main(*sys.argv[1:]))

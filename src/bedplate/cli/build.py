@@ -30,6 +30,8 @@ def build(context: typer.Context, file: ManifestFile = DEFAULT_FILE, as_json: As
     """Make a build: the manifest and every file it names, under a digest that is the same everywhere."""
     if context.invoked_subcommand:
         return 0
+    from dataclasses import asdict
+
     from bedplate.release.builds.make import make
     from bedplate.release.builds.store import BuildStore
     from bedplate.release.check import open_buildable
@@ -40,12 +42,13 @@ def build(context: typer.Context, file: ManifestFile = DEFAULT_FILE, as_json: As
         known = store.record(target.inputs.digest).exists()
         made = make(target)
     if as_json:
-        files = [{"path": ref.path, "sha256": ref.sha256, "size": ref.size} for ref in made.laid_out().values()]
+        files, wheels = [asdict(ref) for ref in made.laid_out().values()], [asdict(ref) for ref in made.wheels]
         facts = {"agent": target.blueprint.name, "buildDigest": made.digest, "new": not known, "bytes": made.size}
-        show_json({"schema": "bedplate.dev/build/v1", "ok": True, **facts, "files": files})
+        show_json({"schema": "bedplate.dev/build/v1", "ok": True, **facts, "files": files, "wheels": wheels})
         return 0
     show(f"{strong(f'build {made.short}')}   {target.blueprint.name}, {'unchanged' if known else 'new'}\n")
-    show(table([("digest", made.digest), ("files", f"{len(made.laid_out()):,}"), ("size", _size(made.size))]))
+    rows = [("digest", made.digest), ("files", f"{len(made.laid_out()):,}"), ("size", _size(made.size))]
+    show(table([*rows, *([("packages", f"{len(made.wheels):,}")] if made.wheels else [])]))
     return 0
 
 

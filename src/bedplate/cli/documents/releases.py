@@ -28,6 +28,7 @@ class BuildDocument:
     new: bool
     bytes: int
     files: tuple[FileRef, ...]
+    wheels: tuple[FileRef, ...]
 
 
 @dataclass(frozen=True)

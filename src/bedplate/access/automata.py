@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
-from bedplate.access.globs import covers, matches
+from bedplate.access.globs import covers
 
 MOST_STATES = 20_000
 _READABLE = "xyz" + "abcdefghijklmnopqrstuvw" + string.digits
@@ -35,7 +36,7 @@ def witness(all_of: Sequence[str], none_of: Sequence[str], most: int = MOST_STAT
 
 def collapse(pattern: str) -> str:
     """The same pattern without stars in a row."""
-    return re.sub(r"\*\*+", "*", pattern)
+    return re.sub(r"\*\*+", "*", pattern) if "**" in pattern else pattern
 
 
 def fresh(patterns: Iterable[str]) -> str:
@@ -56,12 +57,15 @@ def _narrowest(patterns: Iterable[str]) -> list[str]:
 
 def _may_meet(a: str, b: str) -> bool:
     """False only where what stands before the first stars, or behind the last ones, differs."""
-    if "*" not in a or "*" not in b:
-        return matches(a, b) or matches(b, a)
-    a_start, b_start = a[: a.index("*")], b[: b.index("*")]
-    a_end, b_end = a[a.rindex("*") + 1 :], b[b.rindex("*") + 1 :]
+    (a_start, a_end), (b_start, b_end) = _ends(a), _ends(b)
     starts = a_start.startswith(b_start) or b_start.startswith(a_start)
     return starts and (a_end.endswith(b_end) or b_end.endswith(a_end))
+
+
+@lru_cache(maxsize=4096)
+def _ends(pattern: str) -> tuple[str, str]:
+    """What stands before the first star and behind the last one; twice the whole where there is none."""
+    return pattern.partition("*")[0], pattern.rpartition("*")[2]
 
 
 class _Machine:

@@ -48,7 +48,10 @@ def gains(old: Reach, new: Reach, known: Known) -> list[Gain]:
     """
     search = _Search(old, new, known)
     found = [gain for grant in new.scopes.grants for gain in search.of_grant(grant)]
-    return [gain for i, gain in enumerate(found) if not any(_in(gain, i, other, j) for j, other in enumerate(found))]
+    alike: dict[tuple[str, str, str], list[Gain]] = {}
+    for gain in found:
+        alike.setdefault(_kind(gain), []).append(gain)
+    return [gain for gain in found if not _told(gain, alike[_kind(gain)])]
 
 
 def new_document(old: Source, new: Source, reach: Reach, known: Known) -> Request | None:
@@ -58,12 +61,19 @@ def new_document(old: Source, new: Source, reach: Reach, known: Known) -> Reques
     return next((found for grant in grants if (found := search.document(grant, old, new))), None)
 
 
-def _in(gain: Gain, place: int, other: Gain, at: int) -> bool:
-    """Whether another gain says as much; of two that say the same the first stays."""
-    a, b = gain.grant, other.grant
-    if at == place or (a.tool, a.verb, gain.lifted) != (b.tool, b.verb, other.lifted):
-        return False
-    return covers(b.pattern, a.pattern) and (at < place or not covers(a.pattern, b.pattern))
+def _kind(gain: Gain) -> tuple[str, str, str]:
+    return gain.grant.tool, gain.grant.verb, gain.lifted
+
+
+def _told(gain: Gain, alike: Sequence[Gain]) -> bool:
+    """Whether another gain of its kind covers it; of two that cover each other the first stays."""
+    mine, before = gain.grant.pattern, True
+    for other in alike:
+        if other is gain:
+            before = False
+        elif covers(other.grant.pattern, mine) and (before or not covers(mine, other.grant.pattern)):
+            return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -194,16 +204,14 @@ class _Search:
 
 def _likeliest(wanted: Sequence[str], refused: Sequence[str], known: Iterable[str]) -> str | None:
     """A text that all of `wanted` match and none of `refused`: a known one, else one like a name, else any."""
-    shortest = witness(wanted, refused)
-    if shortest is None:
-        return None
     for text in known:
         if all(matches(p, text) for p in wanted) and not any(matches(p, text) for p in refused):
             return text
     try:
-        return witness(wanted, [*refused, *_UNLIKELY]) or shortest
+        found = witness(wanted, [*refused, *_UNLIKELY])
     except TooManyStates:
-        return shortest  # the looks are for the reader only
+        found = None  # the looks are for the reader only
+    return found or witness(wanted, refused)
 
 
 def _real(found: Iterable[str | None], known: Sequence[str]) -> str | None:

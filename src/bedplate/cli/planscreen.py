@@ -39,7 +39,7 @@ def _head(plan: Plan) -> str:
 
 
 def _summary(plan: Plan) -> Iterable[tuple[str, ...]]:
-    yield "access", _access_words(plan)
+    yield "access", access_words(plan)
     counts = " ".join(f"{s}{n}" for s in "+~±-" if (n := sum(c.symbol == s for c in plan.changes)))
     risk = f"   ! data at risk: {'; '.join(plan.losses)}" if plan.losses else ""
     yield "infrastructure", f"{counts or 'no changes'}   {unchanged(plan.unchanged)}{risk}".rstrip()
@@ -50,7 +50,8 @@ def _summary(plan: Plan) -> Iterable[tuple[str, ...]]:
     yield "build", plan.build[:19] + (f"   deployed {plan.deployed_build[:19]}" if plan.deployed_build else "")
 
 
-def _access_words(plan: Plan) -> str:
+def access_words(plan: Plan) -> str:
+    """How many findings there are and what they are against, or the number of grants where nothing runs yet."""
     access = plan.access
     if not access.baseline:
         return f"{counted(access.grants, 'grant')}, {_FIRST}"
@@ -81,18 +82,19 @@ def _sections(plan: Plan) -> Iterable[tuple[str, list[str]]]:
 def _access(plan: Plan) -> Iterable[str]:
     """Each finding on a line, with a concrete request below it."""
     shown = plan.access.named[:_FINDINGS]
-    rows = [(name, _effect(plan, name, f), finding_words(f), f.where) for name, f in shown]
+    first = not plan.access.baseline  # nothing to be approved: neither ids nor reasons mean anything
+    rows = [((finding_words(f), f.where) if first else _row(plan, name, f)) for name, f in shown]
     for (_, finding), head in zip(shown, table(rows, indent=4).splitlines(), strict=True):
         yield head
-        yield from _indented([f"e.g. {finding.witness}" if finding.witness else "", finding.reason, finding.behind])
+        example = f"e.g. {finding.witness}" if finding.witness else ""
+        yield from _indented([example, "" if first else finding.reason, finding.behind])
     if len(plan.access.findings) > _FINDINGS:
         yield f"    … and {len(plan.access.findings) - _FINDINGS} more; all: bedplate plan --json"
 
 
-def _effect(plan: Plan, name: str, finding: Finding) -> str:
-    if not plan.access.baseline:
-        return "may"
-    return f"{finding.effect}, approved" if name in plan.access.approved else finding.effect
+def _row(plan: Plan, name: str, finding: Finding) -> tuple[str, ...]:
+    effect = f"{finding.effect}, approved" if name in plan.access.approved else finding.effect
+    return name, effect, finding_words(finding), finding.where
 
 
 def finding_words(finding: Finding) -> str:

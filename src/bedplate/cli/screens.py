@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bedplate.cli.output import strong, table
-from bedplate.cli.planscreen import finding_words, plan_screen, unchanged
+from bedplate.cli.planscreen import access_words, finding_words, plan_screen, unchanged
 
 if TYPE_CHECKING:
-    from bedplate.release import Release
+    from bedplate.release import Plan, Release
 
 
 def release_screen(release: Release) -> str:
@@ -19,10 +19,17 @@ def release_screen(release: Release) -> str:
         return f"{plan.agent} → {plan.stage}: nothing to do. {unchanged(plan.unchanged)}\n\n{_address(release)}"
     if plan.first:
         head = f"{strong(f'{plan.agent} is up')}   stage {plan.stage}, sandbox {plan.sandbox}"
-        rows = [(finding_words(finding), finding.where) for _, finding in plan.access.named]
-        access = table(rows) if rows else "  may call no tool"
+        access = _access(plan)
         return f"{head}\n\n{access}\n\n{_address(release)}"
     return f"{plan_screen(plan)}\n\n{_address(release)}"
+
+
+def _access(plan: Plan) -> str:
+    """What the agent may do in a stage that is new; for a promoted one, what it may do beyond the stage before."""
+    if plan.access.baseline and not plan.access.findings:
+        return table([("access", access_words(plan))])
+    rows = [(finding_words(finding), finding.where) for _, finding in plan.access.named]
+    return table(rows) if rows else "  It may call no tool."
 
 
 def _address(release: Release) -> str:

@@ -71,7 +71,10 @@ def _fields(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         kept = {kind: {"retention": seconds} for kind, seconds in inputs["retention"].items()}
         return {"metadata": {"name": inputs["agent"]}, "memory": kept}
     config = inputs.get("config")
-    return {**config, "sandbox": inputs.get("sandbox")} if isinstance(config, Mapping) else inputs
+    if not isinstance(config, Mapping):
+        return inputs
+    section = {"tracing": config} if inputs.get("name") == "sink" else config
+    return {**section, "sandbox": inputs.get("sandbox")}
 
 
 def _as_written(tool: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -183,11 +183,15 @@ def _verdict(asked: Question, access: Access, evals: tuple[SuiteState, ...], *, 
         approved=by_finding.__getitem__,
         suites=evals,
         gated=blueprint.promoted_from is not None,
-        replan=_next(blueprint),
+        replan=_next(asked),
     )
 
 
-def _next(blueprint: Blueprint) -> str:
-    """The command that applies what is pending."""
-    command = "promote" if blueprint.promoted_from else "up --stage"
-    return f"bedplate {command} {blueprint.stage}"
+def _next(asked: Question) -> str:
+    """The command that applies what is pending: here, or first where the stage's builds come from."""
+    stage, build, source = asked.target.blueprint.stage, asked.target.blueprint.digests.build, asked.before
+    if source is None:
+        return f"bedplate up --stage {stage}"
+    if asked.origin or (source.outputs or {}).get("buildDigest") == build:
+        return f"bedplate promote {stage}"
+    return f"bedplate plan --stage {source.stage}"

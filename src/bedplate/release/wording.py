@@ -64,7 +64,8 @@ def _pair(path: str, old: Any, new: Any) -> tuple[str, str]:
     """Both values as text. Of long texts what stands before the first difference is left out."""
     before, after = value_text(path, old), value_text(path, new)
     if max(len(before), len(after)) > _LONGEST:
-        same = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
+        ends = min(len(before), len(after))
+        same = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), ends)
         start = before.rfind(" ", 0, same) + 1
         if start > 0:
             before, after = f"…{before[start:]}", f"…{after[start:]}"

@@ -246,3 +246,20 @@ def test_a_script_is_not_promoted(tmp_path: Path) -> None:
     )
     (tmp_path / "agent.yaml").write_text(text)
     assert codes(promote(tmp_path, "prod")) == ["BP117"]
+
+
+def test_what_a_pull_request_approved_is_approved_at_the_promotion(shop: Path) -> None:
+    """An approval of a finding of the review against the deployed revision lets the promotion pass later."""
+    for command in ("init -q", "add -A", "-c user.name=ada -c user.email=ada@example.com commit -qm base"):
+        subprocess.run(["git", *command.split()], cwd=shop, check=True)
+    ok(shop, "up")
+    assert promote(shop, "staging").code == 0
+    (shop / "agent.yaml").write_text(WIDER)
+    review = bedplate(shop, "review", "--base", "HEAD", "--working-tree", "--json")
+    assert review.code == 3, review.out + review.err
+    agree = ("--stage", "staging", "--base", "HEAD", "--as", "ada", "--reason", "Support needs it", "--expires", "9d")
+    ok(shop, "approve", "A1", *agree)
+    ok(shop, "up")
+    done = promote(shop, "staging")
+    assert done.code == 0, done.out
+    assert [a["approver"] for a in done.json["plan"]["access"]["approvals"]] == ["ada"]

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from bedplate.release.approvals import Approval
     from bedplate.release.target import Target
 
+Base = Annotated[
+    str | None,
+    typer.Option("--base", help="Take the findings of `review --base REV`, where nothing is deployed.", metavar="REV"),
+]
 _STANDINGS = {
     "counts": "counts",
     "expired": "expired",
@@ -42,12 +46,13 @@ def approve(
     ] = None,
     file: ManifestFile = DEFAULT_FILE,
     stage: Stage = None,
+    base: Base = None,
     as_json: AsJson = False,
 ) -> int:
     """Approve a finding of the plan for a stage: writes a file below `approvals/` to be committed."""
     from bedplate.release.approve import approver_name, choose, new_approval, write_approval
 
-    target, findings = _planned(file, stage)
+    target, findings = _planned(file, stage, base)
     agent, name, now = target.blueprint.name, target.blueprint.stage, time.time()
     label, chosen = choose(finding, findings, agent, name)
     approver = approver_name(target.home, as_name)
@@ -63,11 +68,13 @@ def approve(
     return 0
 
 
-def approvals(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJson = False) -> int:
+def approvals(
+    file: ManifestFile = DEFAULT_FILE, stage: Stage = None, base: Base = None, as_json: AsJson = False
+) -> int:
     """List a stage's approvals: which count, which are expired, which match nothing in the current plan."""
     from bedplate.release.approvals import standing
 
-    target, findings = _planned(file, stage)
+    target, findings = _planned(file, stage, base)
     name, now = target.blueprint.stage, time.time()
     digests = {f.digest(target.blueprint.name, name) for f in findings}
     rows = [(approval, standing(approval, now, digests)) for approval in _given(target, findings)]
@@ -83,12 +90,19 @@ def approvals(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: A
     return 0
 
 
-def _planned(file: Path, stage: str | None) -> tuple[Target, tuple[Finding, ...]]:
+def _planned(file: Path, stage: str | None, base: str | None) -> tuple[Target, tuple[Finding, ...]]:
+    """The stage and the findings of its plan, or of the review against `base`, in the order of their ids."""
     from bedplate.release.check import open_checked
     from bedplate.release.promote import findings_of
 
     target = open_checked(file, stage)
-    return target, findings_of(target)
+    return target, _reviewed(file, base) if base else findings_of(target)
+
+
+def _reviewed(file: Path, base: str) -> tuple[Finding, ...]:
+    from bedplate.review.compare import Request, review
+
+    return tuple(row.finding for row in review(Request(file, base, working_tree=True)).rows)
 
 
 def _given(target: Target, findings: Sequence[Finding]) -> tuple[Approval, ...]:

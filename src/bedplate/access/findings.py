@@ -81,12 +81,12 @@ def _more(old: Reach, new: Reach, known: Known, *, back: bool = False) -> Iterat
 
 
 def _less(old: Reach, new: Reach, known: Known) -> Iterator[Finding]:
-    """What only the old reach has. The line is that of the tool, where it is still there."""
-    tools = {thing.name: thing.where for thing in new.things}
+    """What only the old reach has. The line is that of the tool or model, where it is still there."""
+    lines = {what.subject: what.where for what in new.links} | {thing.name: thing.where for thing in new.things}
     for finding in _more(new, old, known, back=True):
         # Whatever is wider has a finding of its own, so that a doubt here is not about that.
         reason = f"at most: {finding.reason}" if finding.effect == "unproved" else finding.reason
-        yield replace(finding, effect="narrower", reason=reason, where=tools.get(finding.subject, ""))
+        yield replace(finding, effect="narrower", reason=reason, where=lines.get(finding.subject, ""))
 
 
 def _of_grant(gain: Gain, thing: Thing | None, *, back: bool) -> Finding:

@@ -1,0 +1,96 @@
+"""The reach of a blueprint: what a change of the manifest or of its files means for access."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bedplate.access.findings import Finding, compare
+from bedplate.blueprint.model import Blueprint, from_json, to_json
+from bedplate.blueprint.reach import documents, reach
+from bedplate.blueprint.resolve import resolve
+from bedplate.manifest import load
+from manifest_support import CASES, example_project, write_files
+
+STAGE = "staging"
+TABLE = yaml.safe_load((CASES.parent / "access" / "reach.yaml").read_text("utf-8"))
+
+
+def edited(folder: Path, edit: dict[str, str], files: dict[str, str]) -> Blueprint:
+    """The example in `folder` with some of its text replaced and some files."""
+    manifest = example_project(folder)
+    text = manifest.read_text()
+    for old, new in edit.items():
+        assert old in text
+        text = text.replace(old, new)
+    manifest.write_text(text)
+    write_files(folder, files)
+    return resolve(load(manifest), STAGE)
+
+
+def said(f: Finding) -> str:
+    """A finding as the cases write it."""
+    return " ".join(f"{f.effect}: {f.subject} {f.verb} {f.object} | {f.witness} | {f.reason} | {f.where}".split())
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
+    """The example as it is."""
+    return edited(tmp_path_factory.mktemp("old"), {}, {})
+
+
+@pytest.mark.parametrize("case", TABLE, ids=lambda case: case["name"])
+def test_a_change_gives_the_findings_of_the_case(case: dict[str, Any], old: Blueprint, tmp_path: Path) -> None:
+    """Each change of the example gives exactly its findings, with lines, whatever folders the two stand in."""
+    new = edited(tmp_path / "elsewhere" / "new", case.get("edit", {}), case.get("files", {}))
+    found = compare(reach(old), reach(new), documents(new))
+    assert [said(f) for f in found] == [" ".join(line.split()) for line in case["find"]]
+
+
+def test_a_first_release_names_everything_behind_the_agent(tmp_path: Path) -> None:
+    """Of the example each tool, secret, data source, the model and the memory appear, and everything is wider."""
+    new = edited(tmp_path, {}, {})
+    found = compare(None, reach(new), documents(new))
+    assert {f.effect for f in found} == {"wider"}
+    assert {f.subject for f in found} == {*(tool.name for tool in new.tools), "memory", "model"}
+    secrets = {f.object for f in found if f.verb == "uses secret"}
+    assert secrets == {"anthropic-api-key", "openai-api-key", "tickets-token", "calendar-token", "orders-key"}
+    assert {f.object for f in found if f.verb == "reads"} == {
+        "docs: docs (*.md, *.html; without drafts/*)",
+        "tariffs: tariffs",
+    }
+
+
+def test_a_reach_names_no_folder_of_the_machine(tmp_path: Path) -> None:
+    """Nothing that a reviewer reads or an approval is bound to depends on where the project stands."""
+    new = edited(tmp_path, {}, {})
+    assert str(tmp_path) not in repr(compare(None, reach(new), documents(new)))
+
+
+def test_what_is_deployed_has_the_reach_of_its_manifest(tmp_path: Path) -> None:
+    """A blueprint that came through JSON without the documents' names, as the gateway has it, gives no finding."""
+    new = edited(tmp_path, {}, {})
+    stored = from_json(json.loads(json.dumps(to_json(new))))
+    stored = replace(stored, lines={}, instructions="", data=tuple(replace(s, files=()) for s in stored.data))
+    assert compare(reach(stored), reach(new)) == ()
+
+
+def test_a_state_of_an_older_version_can_be_compared(tmp_path: Path) -> None:
+    """Without the fields that came later the folder stands for the path, and the content of a document is unproved."""
+    new = edited(tmp_path, {}, {})
+    document = to_json(new)
+    for source in document["data"]:
+        del source["path"], source["include"], source["exclude"]
+    for tool in document["tools"]:
+        tool.pop("files", None)
+    found = compare(reach(from_json(document)), reach(new))
+    assert [(f.effect, f.subject, f.verb) for f in found] == [
+        ("unproved", "orders", "connects to"),
+        ("narrower", "docs", "reads"),
+    ]
+    assert "content not recorded" in found[0].reason

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from bedplate.access import ScopeSet
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -308,14 +312,18 @@ def secrets_of(blueprint: Blueprint) -> dict[str, SecretRef]:
 
 def to_json(blueprint: Blueprint) -> dict[str, Any]:
     """The blueprint as JSON values, as `from_json` reads it back."""
-    from pydantic import TypeAdapter
-
-    document: dict[str, Any] = TypeAdapter(Blueprint).dump_python(blueprint, mode="json")
+    document: dict[str, Any] = _adapter().dump_python(blueprint, mode="json")
     return document
 
 
 def from_json(document: Mapping[str, Any]) -> Blueprint:
     """The blueprint of `to_json`'s document. Raises pydantic.ValidationError where it is none."""
+    return _adapter().validate_python(dict(document))
+
+
+@cache
+def _adapter() -> TypeAdapter[Blueprint]:
+    """Made once: it takes longer than everything that is done with it."""
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Blueprint).validate_python(dict(document))
+    return TypeAdapter(Blueprint)

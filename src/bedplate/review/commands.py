@@ -45,8 +45,8 @@ def _approvals(review: Review, file: str) -> Iterator[str]:
 
 def _evals(review: Review, file: str) -> Iterator[str]:
     """Suites of a behaviour that is new and that nobody ran, and suites whose gates fail."""
-    waiting = [s for s in review.changed if any(e.pull_request and e.outcome != "PASS" for e in s.suites)]
-    for stage in waiting[:1]:
+    open_ones = [s for s in review.changed if any(e.pull_request and e.outcome != "PASS" for e in s.suites)]
+    for stage in [s for s in open_ones if not s.promoted_from][:1]:
         name = shlex.quote(stage.name)
         yield f"bedplate up{file} --stage {name}"
         yield f"bedplate eval{file} --stage {name} --out evals.json"

@@ -6,7 +6,6 @@ in the middle where the platform's limit asks for it: verdict, receipt and comma
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,18 +24,28 @@ LIMITS: dict[Platform, int] = {"github": 65_536, "gitlab": 1_000_000}
 _CAPS = (1000, 300, 100, 50, 20, 10, 5, 2, 1, 0)
 _DIGESTS = 100
 _DETAILS = 8
+_COMMAND = 4096
+"""Characters of a command, which is of no use when it is cut."""
 Linker = Callable[[str], str]
 """The address of `FILE:LINE` at the head commit; "" where none is known."""
 
 
 def comment(review: Review, platform: Platform, link: Linker = lambda _: "") -> str:
     """The whole comment, within the platform's limit."""
-    text = ""
-    for most in _CAPS:
-        text = re.sub(r"\n{3,}", "\n\n", "\n".join(_Writer(review, link, most).lines())) + "\n"
-        if len(text) <= LIMITS[platform]:
-            break
-    return text
+    tries = (_within(_Writer(review, link, most).lines(), LIMITS[platform]) for most in _CAPS)
+    return next((text for text in tries if text), "")
+
+
+def _within(lines: Iterable[str], limit: int) -> str:
+    """The lines as text, without blank lines in a row; "" as soon as they are longer than `limit`."""
+    kept: list[str] = []
+    for line in lines:
+        if line or (kept and kept[-1]):
+            kept.append(line)
+            limit -= len(line) + 1
+        if limit < 0:
+            return ""
+    return "\n".join(kept) + "\n"
 
 
 def receipt_of(review: Review) -> dict[str, Any]:
@@ -175,12 +184,12 @@ class _Writer:
 
     def _cost(self) -> Iterator[str]:
         for names, cost in _by_cost(self.review.changed)[: self.most]:
-            yield f"Cost of {self._names(names)}: {cost}"
+            yield f"Cost of {self._names(names)}: {code(cost)}"
 
     def _next(self) -> Iterator[str]:
         yield "#### Next"
         yield ""
-        yield from fence(next_commands(self.review), "sh")
+        yield from fence(next_commands(self.review), "sh", most=_COMMAND)
 
     def _notes(self) -> Iterator[str]:
         notes = self.review.notes
@@ -231,7 +240,7 @@ def _counts(stage: StageReview) -> str:
     shown = " ".join(f"{symbol}{symbols.count(symbol)}" for symbol in "+~±-" if symbol in symbols)
     rest = f"{stage.unchanged} unchanged" if shown and stage.unchanged else ""
     words = [part for part in (shown, rest) if part]
-    return ", ".join([stage.baseline, *words] if stage.baseline else words)
+    return ", ".join([code(stage.baseline), *words] if stage.baseline else words)
 
 
 def _change(change: Change) -> Iterator[str]:

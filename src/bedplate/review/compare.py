@@ -13,16 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bedplate.access.findings import Finding, compare
-from bedplate.access.reach import Reach
 from bedplate.blueprint.model import Blueprint
-from bedplate.blueprint.reach import reach_of
+from bedplate.blueprint.reach import documents, reach
 from bedplate.problems import BedplateError, Problem, Where
 from bedplate.release.approvals import FOLDER, Approval, approved, read_approvals, standing
 from bedplate.release.behaviour import Document, suites_of
 from bedplate.release.cost import cost_of
 from bedplate.review.evidence import ignored, loosened
 from bedplate.review.git import Repository
-from bedplate.review.infrastructure import Infrastructure
+from bedplate.review.infrastructure import Infrastructure, is_record
 from bedplate.review.model import Kind, Review, Revision, Row, Ruling, StageReview
 
 _ANCESTORS = 20
@@ -183,7 +182,7 @@ class _Comparison:
         source = blueprint.promoted_from
         if blueprint.stage in self.old.blueprints:
             return self.old.blueprints[blueprint.stage], ""
-        if source in self.old.blueprints:
+        if source and source in self.old.blueprints:
             return self.old.blueprints[source], f"new stage, compared with {source} as it was"
         if source and not self.old.problems:
             return self.new.blueprints[source], f"new stage, compared with {source}, which is new too"
@@ -191,7 +190,9 @@ class _Comparison:
 
     def _findings(self, blueprint: Blueprint) -> tuple[Finding, ...]:
         old, _ = self._baseline(blueprint)
-        return tuple(compare(reach_of(old) if old else Reach(), reach_of(blueprint)))
+        if old is None:
+            return compare(None, reach(blueprint), documents(blueprint))
+        return compare(reach(old), reach(blueprint), {**documents(old), **documents(blueprint)})
 
     def _stage(self, blueprint: Blueprint, infrastructure: Infrastructure, found: bool) -> StageReview:
         baseline, words = self._baseline(blueprint)
@@ -199,6 +200,8 @@ class _Comparison:
         changes, unchanged = infrastructure.compare(before, blueprint)
         less = tuple(loosened(before, blueprint)) if before else ()
         moved = before is None or before.digests.behaviour != blueprint.digests.behaviour
+        if not moved and all(is_record(change) for change in changes):
+            changes = ()
         kind: Kind = "added" if before is None else "changed" if moved or changes or less or found else "same"
         was = baseline.digests.behaviour if baseline else ""
         return StageReview(

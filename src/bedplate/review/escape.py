@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 LONGEST = 200
@@ -17,6 +18,7 @@ MARKER = "bedplate:review"
 _RECEIPT = re.compile(rf"\A<!-- {MARKER} (\{{.*\}}) -->$", re.MULTILINE)
 
 
+@lru_cache(maxsize=4096)
 def visible(text: str, most: int = LONGEST) -> str:
     """The text on one line, cut in its middle; control, invisible and direction characters by their number."""
     return _cut(_plain(" ".join(text.split())), most)
@@ -46,16 +48,11 @@ def cell(text: str, most: int = LONGEST) -> str:
     return code(shown.replace("|", "¦") if "\\" in shown else shown, most).replace("|", "\\|")
 
 
-def fence(lines: Iterable[str], language: str = "text") -> list[str]:
-    """A block of code. Each line is made harmless; blanks stay, since they align."""
-    shown = [_line(line) for line in lines]
+def fence(lines: Iterable[str], language: str = "text", most: int = LONGEST * 2) -> list[str]:
+    """A block of code. Each line is made harmless and cut in its middle; blanks stay, since they align."""
+    shown = [_cut(_plain(re.sub(r"\s", " ", line)), most) for line in lines]
     marks = "`" * max(3, _longest_run("\n".join(shown)) + 1)
     return [f"{marks}{language}", *shown, marks]
-
-
-def _line(text: str) -> str:
-    """One line with the blanks that align it."""
-    return _cut(_plain(re.sub(r"\s", " ", text)), LONGEST * 2)
 
 
 def receipt(document: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Revisions of a git repository, read as data.
 
 Goes in: a folder of a repository and revisions. Comes out: commits, and their files written into an empty folder. Only
-plumbing commands that read objects are run (rev-parse, merge-base, ls-tree, cat-file), with everything off by which a
-repository's configuration could run a program or reach the network. Nothing is checked out.
+plumbing commands that read are run (rev-parse, symbolic-ref, merge-base, ls-tree, cat-file), with everything off by
+which a repository's configuration could run a program or reach the network. Nothing is checked out.
 """
 
 from __future__ import annotations
@@ -92,6 +92,11 @@ class Repository:
             what = f"{one[:12]} and {other[:12]} have no common commit here"
             raise BedplateError(Problem("BP792", what, fix=self._fetch("name a base that the head grew from")))
         return found
+
+    def default_branch(self) -> str | None:
+        """The branch that the remote `origin` says is its own; None where this clone does not know it."""
+        ran = self._git("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+        return ran.stdout.decode("utf-8", "replace").strip().removeprefix("origin/") or None
 
     def history(self, commit: str, file: str, most: int) -> list[str]:
         """The commits from `commit` back along its first parents that changed a file of the folder, newest first."""

@@ -62,6 +62,11 @@ class Infrastructure:
         }
 
 
+def is_record(change: Change) -> bool:
+    """Whether a process would only take down the new build's digest: a manifest that was reordered, say."""
+    return change.note == "records the new build" and not change.details
+
+
 def placed(blueprint: Blueprint) -> dict[str, Any]:
     """The blueprint as JSON, as if its project stood at one fixed place and its stage had one fixed name."""
     document: dict[str, Any] = _moved(to_json(blueprint), blueprint.project)

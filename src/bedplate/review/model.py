@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bedplate.access.findings import Finding
 from bedplate.problems import ExitCode, Problem, worst_exit
-from bedplate.release.behaviour import SuiteState
+from bedplate.release.behaviour import SuiteOutcome, SuiteState
 from bedplate.release.plan import Change
 
 SCHEMA = "bedplate.dev/review/v1"
@@ -180,7 +180,7 @@ class Review:
         )
 
 
-_OUTCOMES = {"FAIL": "FAIL", "INVALID": "invalid", "notRun": "not run", "PASS": "pass"}
+_OUTCOMES: dict[SuiteOutcome, str] = {"FAIL": "FAIL", "INVALID": "invalid", "notRun": "not run", "PASS": "pass"}
 
 
 def _stages(rows: Iterable[Row]) -> int:
@@ -189,9 +189,19 @@ def _stages(rows: Iterable[Row]) -> int:
 
 def to_json(review: Review) -> dict[str, Any]:
     """The review as JSON values (schema `bedplate.dev/review/v1`)."""
-    verdict = {"exit": int(review.exit), "headline": review.headline, "line": review.line}
-    document = {"schema": SCHEMA, "ok": review.exit is ExitCode.OK, **verdict, **asdict(review)}
-    return {**document, "problems": [problem.to_json() for problem in review.problems]}
+    values = asdict(review)
+    return {
+        "schema": SCHEMA,
+        "ok": review.exit is ExitCode.OK,
+        "exit": int(review.exit),
+        "headline": review.headline,
+        "line": review.line,
+        **{key: values[key] for key in ("agent", "file", "base", "head")},
+        "findings": values["rows"],
+        "stages": values["stages"],
+        "problems": [problem.to_json() for problem in review.problems],
+        "notes": list(review.notes),
+    }
 
 
 def groups(stages: Iterable[StageReview]) -> tuple[tuple[tuple[str, ...], StageReview], ...]:

@@ -116,8 +116,8 @@ def test_plan_says_what_up_does(project: Stage) -> None:
             prompt.write(change)
         planned = bedplate(project.folder, "plan", "--json")
         assert planned.code == 2
-        done = ok(project.folder, "up", "--json").json["plan"]
-        assert _by_name(done["changes"]) == _by_name(planned.json["changes"])
+        done = ok(project.folder, "up", "--json").json["plan"]["infrastructure"]
+        assert _by_name(done["changes"]) == _by_name(planned.json["infrastructure"]["changes"])
         assert bedplate(project.folder, "plan").code == 0
 
 
@@ -131,7 +131,7 @@ def test_a_new_prompt_leaves_the_index_alone(project: Stage) -> None:
     index = project.home / "index/docs.db"
     before = index.stat().st_mtime_ns
     (project.folder / "prompts/system.md").write_text("Answer briefly.\n")
-    plan = bedplate(project.folder, "plan", "--json").json
+    plan = bedplate(project.folder, "plan", "--json").json["infrastructure"]
     assert {change["name"] for change in plan["changes"]} == {"agent", "gateway"}
     details = [detail["path"] for change in plan["changes"] for detail in change["details"]]
     assert details == ["instructions"]

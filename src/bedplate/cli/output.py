@@ -131,6 +131,24 @@ def table(rows: Sequence[Sequence[str]], *, indent: int = 2) -> str:
     return "\n".join(lines)
 
 
+def wrapped_rows(rows: Sequence[Sequence[str]], *, indent: int = 2) -> list[str]:
+    """Rows with aligned columns; in one that is wider than the terminal, cells go on below. Nothing is cut."""
+    rows = [[printable(cell) for cell in row] for row in rows]
+    if not rows:
+        return []
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
+    return [_wrapped([cell.ljust(widths[i]) for i, cell in enumerate(row)], row, indent) for row in rows]
+
+
+def _wrapped(aligned: Sequence[str], cells: Sequence[str], indent: int) -> str:
+    line = (" " * indent + "  ".join(aligned)).rstrip()
+    if len(line) <= width():
+        return line
+    folded = textwrap.TextWrapper(width(), break_long_words=False, break_on_hyphens=False)
+    folded.initial_indent, folded.subsequent_indent = f"{' ' * indent}{aligned[0]}  ", " " * (indent + 4)
+    return folded.fill("  ".join(filter(None, cells[1:])))
+
+
 def ago(seconds: float) -> str:
     """A span of time in one unit: `12s`, `5m`, `3h`, `2d`."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):

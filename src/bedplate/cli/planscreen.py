@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from bedplate.access.findings import STATEMENTS
-from bedplate.cli.output import strong, table, width
+from bedplate.cli.output import strong, width, wrapped_rows
 
 if TYPE_CHECKING:
     from bedplate.access.findings import Finding
@@ -25,7 +25,7 @@ def plan_screen(plan: Plan) -> str:
     """Head, four rows of summary, then only the sections that have something to say, and the verdict."""
     if plan.empty and not plan.verdict.blocks:
         return "\n".join([f"{_head(plan)}\n\n  No changes. {unchanged(plan.unchanged)}".rstrip(), *_orphans(plan)])
-    parts = [_head(plan), "", table(list(_summary(plan)))]
+    parts = [_head(plan), "", *wrapped_rows(list(_summary(plan)))]
     for title, lines in _sections(plan):
         if lines:
             parts += ["", f"  {title}", *lines]
@@ -84,7 +84,7 @@ def _access(plan: Plan) -> Iterable[str]:
     shown = plan.access.named[:_FINDINGS]
     first = not plan.access.baseline  # nothing to be approved: neither ids nor reasons mean anything
     rows = [((finding_words(f), f.where) if first else _row(plan, name, f)) for name, f in shown]
-    for (_, finding), head in zip(shown, table(rows, indent=4).splitlines(), strict=True):
+    for (_, finding), head in zip(shown, wrapped_rows(rows, indent=4), strict=True):
         yield head
         example = f"e.g. {finding.witness}" if finding.witness else ""
         yield from _indented([example, "" if first else finding.reason, finding.behind])
@@ -111,14 +111,14 @@ def _indented(parts: Sequence[str]) -> Iterable[str]:
 
 
 def _changes(changes: Sequence[Change]) -> Iterable[str]:
-    heads = table(
+    heads = wrapped_rows(
         [(c.symbol, f"{c.kind} {c.name}", f"({c.note})" if c.note else "", c.where) for c in changes], indent=4
     )
-    for change, head in zip(changes, heads.splitlines(), strict=True):
+    for change, head in zip(changes, heads, strict=True):
         yield head
         shown = change.details[:_DETAILS]
         if shown:
-            yield table([(d.path, _arrow(d), d.where) for d in shown], indent=8)
+            yield from wrapped_rows([(d.path, _arrow(d), d.where) for d in shown], indent=8)
         if len(change.details) > _DETAILS:
             yield f"        … and {len(change.details) - _DETAILS} more fields"
         if change.loss:
@@ -129,8 +129,7 @@ def _suite(suite: SuiteState) -> Iterable[str]:
     """Only what is wrong or moved; gates that hold are counted in the summary."""
     missed = [g for g in suite.gates if g.outcome not in {"PASS", "notRun"}]
     rows = [(f"{suite.suite} {g.metric}", number(g.value), g.bound, g.outcome, g.where) for g in missed]
-    if rows:
-        yield table(rows, indent=4)
+    yield from wrapped_rows(rows, indent=4)
     for names, word in _moved(suite):
         if names:
             more = f" … and {len(names) - _CASES} more" if len(names) > _CASES else ""
@@ -141,7 +140,7 @@ def _suite(suite: SuiteState) -> Iterable[str]:
 def _differs(differs: Sequence[Detail]) -> list[str]:
     if not differs:
         return ["    nothing"]
-    return [table([(d.path, _arrow(d), d.where) for d in differs], indent=4)]
+    return wrapped_rows([(d.path, _arrow(d), d.where) for d in differs], indent=4)
 
 
 def _arrow(detail: Detail) -> str:

@@ -16,7 +16,7 @@ from bedplate.access.findings import compare
 from bedplate.blueprint.digest import digest_of
 from bedplate.blueprint.model import Blueprint, from_json
 from bedplate.blueprint.paths import StagePaths
-from bedplate.blueprint.reach import reach
+from bedplate.blueprint.reach import documents, reach
 from bedplate.engine.api import Engine, Outcome, StackRef, Step
 from bedplate.release.approvals import approved, read_approvals, standing
 from bedplate.release.approve import require_honest
@@ -141,7 +141,7 @@ def access_of(asked: Question) -> Access:
     """What the stage would gain and lose, and which of it has its approvals."""
     blueprint, baseline = asked.target.blueprint, asked.baseline
     old = reach(baseline.blueprint) if baseline and baseline.blueprint else None
-    findings = compare(old, reach(blueprint), _known(blueprint))
+    findings = compare(old, reach(blueprint), _known(asked))
     # Where there is nothing to compare with, access is shown, and nobody has to approve that a first stage begins.
     required = blueprint.approvals if baseline else 0
     on_file = read_approvals(asked.target.home, blueprint.stage) if required else ()
@@ -158,10 +158,14 @@ def access_of(asked: Question) -> Access:
     )
 
 
-def _known(blueprint: Blueprint) -> dict[str, list[str]]:
-    """Real documents of each data source, from which witnesses are chosen."""
-    project = Path(blueprint.project)
-    return {s.name: [(project / f.path).relative_to(s.root).as_posix() for f in s.files] for s in blueprint.data}
+def _known(asked: Question) -> dict[str, tuple[str, ...]]:
+    """Real documents of each data source, as planned and as indexed now, from which witnesses are chosen."""
+    found = documents(asked.target.blueprint)
+    for step in asked.baseline.resources if asked.baseline else ():
+        paths = (step.old_inputs or {}).get("paths")
+        if paths and KINDS.get(step.type) == "index":
+            found[step.name] = tuple(dict.fromkeys((*found.get(step.name, ()), *paths)))
+    return found
 
 
 def _evals(asked: Question) -> tuple[SuiteState, ...]:

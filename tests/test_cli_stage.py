@@ -37,6 +37,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     before = os.umask(0)
     try:
         ok(found.folder, "init", "--template", "support", "--intent", "product", "--name", "support")
+        subprocess.run(["git", "init", "--quiet"], cwd=found.folder, check=True)
         with (found.folder / "agent.yaml").open("a") as manifest:
             manifest.write("  second: {target: local, from: prototype}\n")
         ok(found.folder, "up")

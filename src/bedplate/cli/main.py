@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING
 import typer
 
 from bedplate import __version__
-from bedplate.cli import approve, ask, build, deploy, evals, history, inspect, memory, project, review, skills, traces
+from bedplate.cli import (
+    approve,
+    ask,
+    build,
+    ci,
+    deploy,
+    evals,
+    history,
+    inspect,
+    memory,
+    project,
+    review,
+    skills,
+    traces,
+)
 
 if TYPE_CHECKING:
     from bedplate.problems import BedplateError
@@ -45,7 +59,7 @@ def _root(
     """Deploy AI agents that are products: one agent.yaml, from a laptop to production."""
 
 
-for module in (project, build, deploy, approve, history, review, ask, evals, traces, inspect, memory, skills):
+for module in (project, build, deploy, approve, history, review, ci, ask, evals, traces, inspect, memory, skills):
     module.register(app)
 
 

@@ -1,4 +1,4 @@
-"""What commands print that need no stage: `init`, `validate`, `explain`, `skills`; and errors."""
+"""What commands print that need no stage: `init`, `validate`, `explain`, `skills`, `ci init`; and errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bedplate.problems import CodeEntry, Problem
+from bedplate.review.ci.write import Platform, WrittenWorkflow
 from bedplate.skills import Written
 
 
@@ -91,3 +92,14 @@ class SkillsInstallDocument:
     schema: Literal["bedplate.dev/skills-install/v1"]
     ok: Literal[True]
     files: tuple[Written, ...]
+
+
+@dataclass(frozen=True)
+class CiInitDocument:
+    """`ci init`: what became of each file, and what is left to do by hand on the platform, in order."""
+
+    schema: Literal["bedplate.dev/ci-init/v1"]
+    ok: Literal[True]
+    platform: Platform
+    files: tuple[WrittenWorkflow, ...]
+    remaining: tuple[str, ...]

@@ -171,6 +171,19 @@ def test_two_at_once_make_one_build(tmp_path: Path) -> None:
     assert list((store.folder / "drafts").iterdir()) == []
 
 
+def test_the_slower_of_two_leaves_the_tree_of_the_faster(tmp_path: Path) -> None:
+    """A tree that is made a second time goes nowhere; where there is no tree in the way, an error is an error."""
+    write_project(tmp_path, FILES)
+    build, store = built(tmp_path), BuildStore(tmp_path)
+    with store.folder_for_drafts() as draft:
+        (draft / "other").write_text("")
+        store.place(draft, build.tree)
+        with pytest.raises(FileNotFoundError):
+            store.place(draft, tmp_path / "nowhere" / "tree")
+    assert store.open(build.digest) == build
+    assert tree_of(build) == FILES
+
+
 def test_sigkill_at_every_point_leaves_nothing_wrong(tmp_path: Path) -> None:
     """What has a record after SIGKILL is whole, the next build gets through, and a collection leaves no rest."""
     script = Path(__file__).parent / "builds_crash.py"

@@ -178,6 +178,7 @@ def test_damaged_packages_are_found(project: Stage, links: Path, place: str) -> 
         path.write_bytes(before + b"import os\n")
     ran = bedplate(project.folder, "build", "--json", env=env(links))
     assert code_of(ran) == "BP760", ran.out
+    assert {"record": "does not name pirate-1.0", "wheel": "harbour-1.0-py3"}.get(place, "of its packages") in ran.out
 
 
 NOT_PINNED = {

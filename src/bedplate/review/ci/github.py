@@ -24,6 +24,7 @@ def github_remaining(facts: Facts) -> list[str]:
     """What is left to do by hand, in order."""
     stages = facts.stages
     promoted = ", ".join(_environment(facts, stage) for stage in stages if stage.source)
+    checks = ", ".join([*(["evals"] if facts.suites else []), "review", "review of a fork"])
     runs = f"bedplate-{facts.prefix}deploy.yml@refs/heads/{facts.branch}"
     return [
         "Settings > Environments: create " + ", ".join(_environment(facts, stage) for stage in stages),
@@ -31,7 +32,8 @@ def github_remaining(facts: Facts) -> list[str]:
         *([f"Required reviewers, self-review prevented, in: {promoted}"] if promoted else []),
         *(_secrets_line(facts)),
         f"A self-hosted runner with the label bedplate, in a runner group for {runs} only",
-        f"Settings > Branches: on {facts.branch} require a pull request and the check that is named review",
+        f"Settings > Branches: on {facts.branch} require a pull request and all checks: {checks} (one that does not "
+        "apply counts as passed)",
         f"CODEOWNERS for /.github/, /{facts.path} and {_approvals(facts)}",
         f"A cloud role of a stage trusts the subject repo:OWNER/REPO:environment:{facts.prefix}STAGE, no other",
     ]

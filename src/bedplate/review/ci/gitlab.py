@@ -28,7 +28,7 @@ def gitlab_remaining(facts: Facts) -> list[str]:
         "A project access token, role Reporter, scope api: BEDPLATE_GITLAB_TOKEN, masked and hidden, not protected, "
         f"environment bedplate-{facts.prefix}review (CI_JOB_TOKEN may not comment)",
         "A runner with the shell executor and the tag bedplate, protected, one job at a time",
-        f"Protect {facts.branch}; CODEOWNERS for /.gitlab-ci.yml, /{_name(facts)}, /{facts.path} and {approvals}",
+        f"Settings > Merge requests: pipelines must succeed. Protect {facts.branch}; CODEOWNERS for /.gitlab-ci.yml, /{_name(facts)}, /{facts.path} and {approvals}",
         f"A cloud role of a stage trusts the audience bedplate:{facts.agent}:STAGE and "
         f"project_path:GROUP/PROJECT:ref_type:branch:ref:{facts.branch}, no other",
     ]
@@ -40,7 +40,8 @@ def _name(facts: Facts) -> str:
 
 def _common(facts: Facts) -> dict[str, str]:
     values = {"AGENT": facts.agent, "PATH": facts.path, "PREFIX": facts.prefix, "FILE": facts.option}
-    at = {"VERSION": facts.version, "FOLDER": facts.folder or ".", "NAME": _name(facts), "IMAGE": IMAGE}
+    at = {"VERSION": facts.version, "FOLDER": facts.folder or ".", "NAME": _name(facts)}
+    at |= {"BRANCH": facts.branch, "IMAGE": IMAGE}
     return {**values, **at, "INSIDE": f"/{facts.folder}" if facts.folder else ""}
 
 

@@ -66,6 +66,13 @@ def test_a_first_release_names_everything_behind_the_agent(tmp_path: Path) -> No
     }
 
 
+def test_a_source_of_one_file_has_that_file_only(tmp_path: Path) -> None:
+    """Scopes over a data source that is one file can give that file and nothing else, whatever they say."""
+    one = reach(edited(tmp_path, {"    path: tariffs": "    path: tariffs/2026.md"}, {}))
+    source = next(source for source in one.sources if source.name == "tariffs")
+    assert (source.path, source.include, source.prefix) == ("tariffs/2026.md", ("2026.md",), "tariffs/")
+
+
 def test_a_reach_names_no_folder_of_the_machine(tmp_path: Path) -> None:
     """Nothing that a reviewer reads or an approval is bound to depends on where the project stands."""
     new = edited(tmp_path, {}, {})

@@ -105,9 +105,12 @@ class _Search:
 
     def of_grant(self, grant: Grant) -> Iterator[Gain]:
         """The gains of one new grant; none where the old reach allows all that it does."""
+        held = self._held.get((grant.tool, grant.verb), [])
         for lifted in ("", *self._lifted):
+            if not lifted and any(covers(pattern, grant.pattern) for pattern in held):
+                continue  # most grants end here: nothing is to be searched for
             try:
-                request = self._unforbidden(grant, lifted) if lifted else self._beyond(grant)
+                request = self._request(grant, [] if lifted else held, lifted)
                 if request:
                     yield self._replayed(Gain(grant, request, lifted, self._but(grant)))
             except TooManyStates:
@@ -121,24 +124,11 @@ class _Search:
         meets = (p for p in self._never if any(witness([name, p, *named], [dot]) for name in names))
         return tuple(sorted(set(meets)))
 
-    def _beyond(self, grant: Grant) -> Request | None:
-        """A request for an object that no old grant matches."""
-        held = self._held.get((grant.tool, grant.verb), [])
-        if any(covers(pattern, grant.pattern) for pattern in held):
-            return None
+    def _request(self, grant: Grant, held: Sequence[str], never: str) -> Request | None:
+        """A request that may be made, for an object that no pattern of `held` matches; one that `never` forbade."""
         if grant.verb == "call":
-            return self._call(grant, held, ())
-        return self._on_object(grant, held, ())
-
-    def _unforbidden(self, grant: Grant, never: str) -> Request | None:
-        """A request that only `never` forbade."""
-        if grant.verb == "call":
-            return self._call(grant, [], (never,))
-        return self._on_object(grant, [], (never,))
-
-    def _on_object(self, grant: Grant, held: Sequence[str], never: tuple[str, ...]) -> Request | None:
-        """A request of any verb but `call`: its operation and its object have nothing to do with each other."""
-        operation = self._operation(grant, never)
+            return self._call(grant, held, (never,) if never else ())
+        operation = self._operation(grant, (never,) if never else ())
         found = self._object(grant, held) if operation else None
         return Request(grant.tool, operation, grant.verb, found) if operation and found else None
 
@@ -186,7 +176,7 @@ class _Search:
         ways = [((), had), *(((old.prefix + pattern,), []) for pattern in old.exclude)]
         found = _real(
             (
-                _likeliest([grant.pattern, *realm.within, *more], [*refused, *realm.without, new.prefix], known)
+                _likeliest([grant.pattern, *realm.within, *more], [*refused, *realm.without], known)
                 for realm in _realms(new)
                 for more, refused in ways
             ),
@@ -221,7 +211,7 @@ def _real(found: Iterable[str | None], known: Sequence[str]) -> str | None:
 
 
 def _realms(source: Source) -> Iterator[_Realm]:
-    without = tuple(source.prefix + pattern for pattern in source.exclude)
+    without = (source.prefix, *(source.prefix + pattern for pattern in source.exclude))  # no document has no name
     for pattern in source.include:
         yield _Realm((source.prefix + pattern,), without)
 

@@ -98,7 +98,10 @@ def test_results_of_the_same_behaviour_count(project: Path, tmp_path: Path) -> N
     ran = run(project, "--evals", bad, "--base-evals", before, "--format", "github")
     assert ran.code == 4
     assert "### Gate failed" in ran.out
-    assert "**FAIL** 0/1 | `contains` 0.5, `min 0.9` **FAIL** | `returns` | none |" in ran.out
+    assert (
+        "**FAIL** 0/1 | `contains` 0.5, `min 0.9` **FAIL** | **`prototype`**, **`staging`** | `returns` | none |"
+        in ran.out
+    )
 
 
 def test_a_failing_gate_outranks_a_missing_approval(project: Path, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from bedplate.review.escape import cell, code, fence, read_receipt, receipt
 from bedplate.review.model import Review, Revision, Row, Ruling, StageReview
 
 TEXTS = yaml.safe_load((Path(__file__).parent / "cases/review/texts.yaml").read_text())
-OURS = {"h3", "h4", "p", "strong", "code", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
+OURS = {"h3", "h4", "p", "ul", "li", "strong", "code", "pre", "br", "details", "summary"}
+OURS |= {"table", "thead", "tbody", "tr", "th", "td"}
 BASE, HEAD = Revision("a" * 40, "main", "sha256:" + "1" * 64), Revision("b" * 40, "HEAD", "sha256:" + "2" * 64)
 
 
@@ -81,6 +82,16 @@ def test_texts_of_a_repository_are_only_shown(text: str) -> None:
         assert hostile.prose.count(sign) == plain.prose.count(sign), sign
     assert all(ch.isprintable() or ch == "\n" for ch in hostile.prose + hostile.code)
     assert _cells(comment(full(text), "github")) == _cells(comment(full("x"), "github"))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_in_problems_are_only_shown(text: str) -> None:
+    """What a broken manifest says in a message, its file's name and its fix acts as little."""
+    problem = Problem("BP010", text, Where(text, 3), fix=text)
+    found = Rendered(comment(Review(text, text, BASE, HEAD, problems=(problem, problem)), "gitlab"))
+    assert found.tags <= OURS
+    assert found.prose.count("BP010") == 2
+    assert not any(sign in found.prose for sign in ("@", "http", "<", "[", "evil"))
 
 
 def _cells(markdown: str) -> list[int]:

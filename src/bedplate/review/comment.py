@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from bedplate import __version__
 from bedplate.access.findings import STATEMENTS, Finding
+from bedplate.problems import Problem
 from bedplate.release.behaviour import SuiteState
 from bedplate.release.plan import Change
 from bedplate.review.commands import next_commands
@@ -87,16 +88,19 @@ class _Writer:
 
     def _revisions(self) -> str:
         review = self.review
-        to = f"{code(review.head.label)} ({code(review.head.asked)})" if review.head.commit else "the working tree"
+        named = f" ({code(review.head.asked)})" if review.head.asked != review.head.commit else ""
+        to = f"{code(review.head.label)}{named}" if review.head.commit else "the working tree"
         return f"{code(review.file)} from {code(review.base.label)} (where it left {code(review.base.asked)}) to {to}"
 
     def _problems(self) -> Iterator[str]:
         problems = self.review.problems
-        if problems:
-            texts = [f"{p.code} {f'{p.where}: ' if p.where else ''}{p.summary}" for p in problems[: self.most]]
-            fixes = [f"      fix: {p.fix}" if p.fix else "" for p in problems[: self.most]]
-            both = [line for pair in zip(texts, fixes, strict=True) for line in pair if line]
-            yield from fence([*both, *self._more(len(problems), "problem")])
+        yield from (self._problem(problem) for problem in problems[: self.most])
+        yield from self._more(len(problems), "problem")
+
+    def _problem(self, problem: Problem) -> str:
+        place = self._place(f"{problem.where.file}:{problem.where.line}") if problem.where else ""
+        parts = (f"- **{problem.code}** {place}".rstrip(), code(problem.summary))
+        return "<br>".join((*parts, f"fix: {code(problem.fix)}") if problem.fix else parts)
 
     def _access(self) -> Iterator[str]:
         rows = self.review.rows
@@ -104,16 +108,18 @@ class _Writer:
             yield "#### Access"
             yield ""
             if self.most:
-                yield "|  | Finding | For example | Stages | Line |"
-                yield "|---|---|---|---|---|"
+                yield "|  | Finding | Stages |"
+                yield "|---|---|---|"
                 yield from (self._row(row) for row in rows[: self.most])
             yield from ["", *self._more(len(rows), "finding")] if len(rows) > self.most else []
 
     def _row(self, row: Row) -> str:
         word = row.finding.effect if not row.widens else f"**{row.finding.effect.upper()}**"
-        seen = cell(row.finding.witness) if row.finding.witness else "–"
-        cells = (f"{row.id} {word}", _said(row.finding), seen, self._rulings(row), self._place(row.finding.where))
-        return f"| {' | '.join(cells)} |"
+        # Few columns: on a phone the rest of a wide table is out of sight.
+        example = f"for example {cell(row.finding.witness)}" if row.finding.witness else ""
+        below = " · ".join(filter(None, (example, self._place(row.finding.where))))
+        said = f"{_said(row.finding)}<br>{below}" if below else _said(row.finding)
+        return f"| {row.id} {word} | {said} | {self._rulings(row)} |"
 
     def _rulings(self, row: Row) -> str:
         shown = row.rulings[: max(self.most, 1)]
@@ -124,7 +130,7 @@ class _Writer:
 
     def _place(self, where: str) -> str:
         address = self.link(where) if where else ""
-        return f"[{cell(where)}]({address})" if address else cell(where) if where else "–"
+        return f"[{cell(where)}]({address})" if address else cell(where) if where else ""
 
     def _stages(self) -> Iterator[str]:
         changed = groups(self.review.changed)
@@ -150,33 +156,34 @@ class _Writer:
         return ", ".join(f"**{cell(name)}**" for name in shown) + _and_more(len(names) - len(shown))
 
     def _behaviour(self) -> Iterator[str]:
-        moved = [
-            (names, s) for names, s in groups(self.review.changed) if s.behaviour in ("changed", "new") or s.suites
-        ]
+        moved = [each for each in groups(self.review.changed) if each[1].behaviour != "gone"]
         if not moved:
             return
         yield "#### Behaviour"
-        rows = [self._suite(names, stage, suite) for names, stage in moved for suite in stage.suites]
-        if rows and self.most:
-            yield from ["", "| Stage | Behaviour | Eval | Result | Gates | Newly failing | Newly passing |"]
-            yield from ["|---|---|---|---|---|---|---|", *rows[: self.most]]
-        yield from ["", *self._more(len(rows), "eval")] if len(rows) > self.most else []
-        for names, stage in [each for each in moved if not each[1].suites][: self.most]:
-            yield from ["", f"{self._names(names)}: behaviour {stage.behaviour}, no evals"]
+        for names, stage in moved[: self.most]:
+            evals = "" if stage.suites else ", no evals"
+            yield from ["", f"{self._names(names)}: {stage.behaviour}{evals}"]
+        yield from self._evals([(names, suite) for names, stage in moved for suite in stage.suites])
         less = list(dict.fromkeys(line for _, stage in moved for line in stage.loosened))
         if less:
             yield from ["", "**Gates ask for less:**", ""]
             yield from fence([*less[: self.most], *self._more(len(less), "line")])
 
-    def _suite(self, names: Sequence[str], stage: StageReview, suite: SuiteState) -> str:
+    def _evals(self, suites: Sequence[tuple[Sequence[str], SuiteState]]) -> Iterator[str]:
+        compared = any(suite.compared for _, suite in suites)
+        heads = ["Eval", "Result", "Gates", "Stages", *(("Newly failing", "Newly passing") if compared else ())]
+        if suites and self.most:
+            yield from ["", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+            yield from (self._suite(names, suite, compared) for names, suite in suites[: self.most])
+        yield from ["", *self._more(len(suites), "eval")]
+
+    def _suite(self, names: Sequence[str], suite: SuiteState, compared: bool) -> str:
         gates = ", ".join(_gate(suite, n) for n in range(min(len(suite.gates), self.most))) or "–"
         result = {"notRun": "not run", "FAIL": "**FAIL**", "INVALID": "**INVALID**", "PASS": "pass"}[suite.outcome]
         share = f" {suite.passed}/{suite.cases}" if suite.cases else ""
-        moved = [self._cases(cases) if suite.compared else "–" for cases in (suite.newly_failing, suite.newly_passing)]
-        stages = self._names(names)
-        return (
-            f"| {stages} | {stage.behaviour} | {cell(suite.suite)} | {result}{share} | {gates} | {' | '.join(moved)} |"
-        )
+        cases = (suite.newly_failing, suite.newly_passing) if compared else ()
+        moved = [self._cases(each) if suite.compared else "–" for each in cases]
+        return f"| {' | '.join((cell(suite.suite), result + share, gates, self._names(names), *moved))} |"
 
     def _cases(self, names: Sequence[str]) -> str:
         shown = min(self.most, 10)
@@ -228,8 +235,10 @@ def _ruling(state: str, approvers: Sequence[str]) -> str:
 
 def _gate(suite: SuiteState, number: int) -> str:
     gate = suite.gates[number]
-    value = "not run" if gate.outcome == "notRun" else "not measured" if gate.value is None else f"{gate.value:.4g}"
-    missed = "" if gate.outcome in ("PASS", "notRun") else f" **{gate.outcome}**"
+    if gate.outcome == "notRun":
+        return f"{cell(gate.metric)} {cell(gate.bound)}"
+    value = "not measured" if gate.value is None else f"{gate.value:.4g}"
+    missed = "" if gate.outcome == "PASS" else f" **{gate.outcome}**"
     return f"{cell(gate.metric)} {value}, {cell(gate.bound)}{missed}"
 
 

@@ -21,7 +21,12 @@ _RECEIPT = re.compile(rf"\A<!-- {MARKER} (\{{.*\}}) -->$", re.MULTILINE)
 @lru_cache(maxsize=4096)
 def visible(text: str, most: int = LONGEST) -> str:
     """The text on one line, cut in its middle; control, invisible and direction characters by their number."""
-    return _cut(_plain(" ".join(text.split())), most)
+    return _harmless(" ".join(text.split()), most)
+
+
+def _harmless(text: str, most: int) -> str:
+    # Cut before and after: what is shown by its number gets longer.
+    return _cut(_plain(_cut(text, most)), most)
 
 
 def _plain(text: str) -> str:
@@ -50,7 +55,7 @@ def cell(text: str, most: int = LONGEST) -> str:
 
 def fence(lines: Iterable[str], language: str = "text", most: int = LONGEST * 2) -> list[str]:
     """A block of code. Each line is made harmless and cut in its middle; blanks stay, since they align."""
-    shown = [_cut(_plain(re.sub(r"\s", " ", line)), most) for line in lines]
+    shown = [_harmless(re.sub(r"\s", " ", line), most) for line in lines]
     marks = "`" * max(3, _longest_run("\n".join(shown)) + 1)
     return [f"{marks}{language}", *shown, marks]
 

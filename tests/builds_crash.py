@@ -1,7 +1,7 @@
-"""A program that makes a build and is killed at each point where the store changes, then made again. Prints JSON.
+"""A program that makes or collects builds and is killed at each point where the store changes. Prints JSON.
 
-Run as `python builds_crash.py FOLDER`. Points are counted by an audit hook: every file that is opened, renamed, linked,
-made or removed in the store.
+Run as `python builds_crash.py FOLDER make|collect`. What was killed is done again, and the store is looked at. Points
+are counted by an audit hook: every file that is opened, renamed, linked, made or removed in the store.
 """
 
 from __future__ import annotations
@@ -12,26 +12,38 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bedplate.release.builds.store import BuildStore
 from builds_support import FILES, built, tree_of, write_project
 
-EVENTS = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.chmod", "os.utime"}
+EVENTS = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.utime"}
 
 
-def main(root: Path) -> None:
+def main(root: Path, what: str) -> None:
     """Kill at the first point, at the second, and so on until a run gets through."""
     results = []
     for point in range(1, 1000):
         project = root / str(point)
         write_project(project, FILES)
-        if forked(project, point) == 0:
+        act = partial(built, project) if what == "make" else collecting(project)
+        if forked(act, point) == 0:
             break
         results.append(look(project, point))
         shutil.rmtree(project)
     print(json.dumps(results))  # noqa: T201
+
+
+def collecting(project: Path) -> Callable[[], object]:
+    """Makes the build, and another that a collection is to keep instead of it."""
+    built(project)
+    (project / "docs/one.md").write_text("# One, edited\n")
+    kept = built(project)
+    write_project(project, FILES)
+    return lambda: BuildStore(project).collect(lambda: {kept.digest})
 
 
 def look(project: Path, point: int) -> dict[str, Any]:
@@ -52,8 +64,8 @@ def look(project: Path, point: int) -> dict[str, Any]:
     }
 
 
-def forked(project: Path, point: int) -> int:
-    """Make the build in a child process that dies at the point; its status, negative for a signal."""
+def forked(act: Callable[[], object], point: int) -> int:
+    """Act in a child process that dies at the point; its status, negative for a signal."""
     if (child := os.fork()) == 0:
         seen, lock = 0, threading.Lock()
 
@@ -67,7 +79,7 @@ def forked(project: Path, point: int) -> int:
 
         sys.addaudithook(hook)
         try:
-            built(project)
+            act()
         except BaseException as error:  # noqa: BLE001
             sys.stderr.write(f"{error!r}\n")
             os._exit(1)
@@ -76,4 +88,4 @@ def forked(project: Path, point: int) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -10,6 +10,7 @@ from pathlib import Path
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import EventSink, StackRef
 from bedplate.problems import BedplateError
+from bedplate.release.builds.store import BuildStore
 from bedplate.release.folders import deployed_stages
 from bedplate.release.plan import KINDS
 from bedplate.release.target import PROJECT
@@ -72,6 +73,7 @@ def destroy(stage: DeployedStage, *, on_event: EventSink | None = None) -> list[
     engine = EmbeddedEngine(registry(stage.paths, stage.project))
     outcome = engine.destroy(StackRef(PROJECT, stage.name, stage.paths.folder), on_event=on_event)
     shutil.rmtree(stage.paths.folder)
-    if not deployed_stages(stage.project):
-        shutil.rmtree(stage.paths.folder.parent)  # the builds and all: nothing runs from them
+    with BuildStore(stage.project).alone() as alone:
+        if alone and not deployed_stages(stage.project):
+            shutil.rmtree(stage.paths.folder.parent)  # the builds and all: nothing runs from them, nobody makes one
     return [step.name for step in outcome.steps if step.op == "delete" and step.type in KINDS]

@@ -200,10 +200,28 @@ class BuildStore:
     @contextmanager
     def holding(self) -> Iterator[None]:
         """While this holds, nothing is collected: for what makes a build and has not yet said that it uses it."""
-        self._make_folders()
-        with (self.folder / "lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
+        with self._locked(fcntl.LOCK_SH):
             yield
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody holds the store; if so, nobody does until this ends."""
+        try:
+            with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                yield True
+        except BlockingIOError:
+            yield False
+
+    @contextmanager
+    def _locked(self, kind: int) -> Iterator[None]:
+        path = self.folder / "lock"
+        while True:
+            self._make_folders()
+            with path.open("a") as file:
+                fcntl.flock(file, kind)
+                if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                    yield
+                    return  # else the last stage was destroyed in the meantime, and the store with it
 
     def collect(self, needed: Callable[[], Collection[str]]) -> Collected | None:
         """Remove every build but those that `needed` tells, and what no build needs. None where others hold the store.
@@ -213,12 +231,8 @@ class BuildStore:
         """
         if not self.folder.is_dir():
             return Collected((), 0)
-        with (self.folder / "lock").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return None
-            return self._collect(set(needed()))
+        with self.alone() as alone:
+            return self._collect(set(needed())) if alone else None
 
     def _collect(self, keep: set[str]) -> Collected:
         removed = [digest for digest in self.digests() if digest not in keep]
@@ -226,14 +240,13 @@ class BuildStore:
         needed = {self.blob(ref.sha256) for build in kept for ref in build.contents()}
         for digest in removed:
             self.record(digest).unlink()
-        for tree in (self.folder / "trees").iterdir():
-            if not self.record(tree.name).exists():
-                shutil.rmtree(tree)
         contents = {ref.sha256 for build in kept for ref in build.files.values()}
-        for site in (self.folder / "sites").glob("*"):
-            if site.name not in contents:
-                shutil.rmtree(site)
-        shutil.rmtree(self.folder / "drafts")  # of processes that were killed
+        trees = [tree for tree in self.folder.glob("trees/*") if not self.record(tree.name).exists()]
+        for folder in (*trees, *(site for site in self.folder.glob("sites/*") if site.name not in contents)):
+            with self.draft() as draft:
+                folder.rename(draft)  # gone at once: half of it would be taken for damage
+        for draft in self.folder.glob("drafts/*"):  # of processes that were killed
+            shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
         spare = [blob for blob in (self.folder / "blobs").glob("*/*") if blob not in needed]
         size = sum(blob.stat().st_size for blob in spare)
         for blob in spare:

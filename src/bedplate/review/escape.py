@@ -30,7 +30,18 @@ def _harmless(text: str, most: int) -> str:
 
 
 def _plain(text: str) -> str:
-    return text if text.isprintable() else "".join(c if c.isprintable() else f"‹U+{ord(c):04X}›" for c in text)
+    return text if text.isprintable() else text.translate(_SHOWN)
+
+
+class _Shown(dict[int, str]):
+    """What stands for a character, worked out once."""
+
+    def __missing__(self, number: int) -> str:
+        self[number] = chr(number) if chr(number).isprintable() else f"‹U+{number:04X}›"
+        return self[number]
+
+
+_SHOWN = _Shown()
 
 
 def _cut(shown: str, most: int) -> str:

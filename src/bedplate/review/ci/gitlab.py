@@ -28,7 +28,8 @@ def gitlab_remaining(facts: Facts) -> list[str]:
         "A project access token, role Reporter, scope api: BEDPLATE_GITLAB_TOKEN, masked and hidden, not protected, "
         f"environment bedplate-{facts.prefix}review (CI_JOB_TOKEN may not comment)",
         "A runner with the shell executor and the tag bedplate, protected, one job at a time",
-        f"Settings > Merge requests: pipelines must succeed. Protect {facts.branch}; CODEOWNERS for /.gitlab-ci.yml, /{_name(facts)}, /{facts.path} and {approvals}",
+        f"Settings > Merge requests: pipelines must succeed; protect {facts.branch}",
+        f"CODEOWNERS for /.gitlab-ci.yml, /{_name(facts)}, /{facts.path} and {approvals}",
         f"A cloud role of a stage trusts the audience bedplate:{facts.agent}:STAGE and "
         f"project_path:GROUP/PROJECT:ref_type:branch:ref:{facts.branch}, no other",
     ]

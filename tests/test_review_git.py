@@ -131,14 +131,17 @@ def test_a_shallow_clone_says_how_to_get_the_rest(base: Path, tmp_path: Path) ->
     assert "fetch-depth: 0" in error.value.problems[0].fix
 
 
-def test_files_that_a_filtered_clone_lacks_are_not_fetched(base: Path, tmp_path: Path) -> None:
-    """In a clone without blobs the missing files are BP792: a review reaches for nothing."""
+@pytest.mark.parametrize("lacks", ["blob:none", "tree:0"])
+@pytest.mark.parametrize("folder", ["", "agents/a/"])
+def test_files_that_a_filtered_clone_lacks_are_not_fetched(tmp_path: Path, lacks: str, folder: str) -> None:
+    """In a clone without blobs or folders the missing ones are BP792: neither fetched nor taken as gone."""
+    base = repository(tmp_path / "repo", {folder + name: text for name, text in FILES.items()})
     git(base, "config", "uploadpack.allowFilter", "true")
-    write(base, {"prompts/system.md": "Another.\n"})
+    write(base, {f"{folder}prompts/system.md": "Another.\n"})
     commit(base, "second")
-    git(tmp_path, "clone", "-q", "--filter=blob:none", base.as_uri(), "filtered")
+    git(tmp_path, "clone", "-q", f"--filter={lacks}", base.as_uri(), "filtered")
     with pytest.raises(BedplateError) as error:
-        review(Request(tmp_path / "filtered/agent.yaml", "HEAD^"))
+        review(Request(tmp_path / "filtered" / folder / "agent.yaml", "HEAD^"))
     assert _code(error) == "BP792"
 
 
@@ -155,6 +158,15 @@ def test_the_comparison_is_with_where_the_change_left_the_base(base: Path) -> No
     assert "instructions" in text
     assert "limits.requests" not in text
     assert found.base.commit == git(base, "rev-parse", "main^")
+
+
+def test_a_manifest_that_is_new_is_compared_with_nothing(base: Path) -> None:
+    """Where the base has no manifest of that name everything is new, and a note says so."""
+    git(base, "mv", "agent.yaml", "moved.yaml")
+    commit(base, "moved")
+    found = review(Request(base / "moved.yaml", "HEAD^"))
+    assert (found.stages[0].kind, found.stages[0].baseline) == ("added", "new stage")
+    assert any("compared with nothing" in note for note in found.notes)
 
 
 def test_the_working_tree_is_compared_where_asked(base: Path) -> None:

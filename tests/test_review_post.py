@@ -180,7 +180,14 @@ def test_a_platform_that_is_not_there_is_told(platform: Platform, tmp_path: Path
     assert post(text("x"), "agent.yaml", github(platform, tmp_path)).refused
 
 
-@pytest.mark.parametrize("missing", ["GITHUB_TOKEN", "GITHUB_REPOSITORY", "GITHUB_EVENT_PATH"])
+def test_a_run_without_a_token_is_told(platform: Platform, environment: dict[str, str]) -> None:
+    """A fork's pipeline has no token: that is a refusal like another, and nothing is asked of the platform."""
+    given = {name: value for name, value in environment.items() if not name.endswith("TOKEN")}
+    assert "TOKEN is not set" in post(text("x"), "agent.yaml", given).refused
+    assert not platform.asked
+
+
+@pytest.mark.parametrize("missing", ["GITHUB_REPOSITORY", "GITHUB_EVENT_PATH"])
 def test_outside_of_a_pull_request_it_says_what_is_missing(platform: Platform, tmp_path: Path, missing: str) -> None:
     """A variable that is not set is BP796 with its name, before anything is written."""
     given = {name: value for name, value in github(platform, tmp_path).items() if name != missing}

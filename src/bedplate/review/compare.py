@@ -15,6 +15,7 @@ from pathlib import Path
 from bedplate.access.findings import Finding, compare
 from bedplate.blueprint.model import Blueprint
 from bedplate.blueprint.reach import documents, reach
+from bedplate.manifest.project import MANIFEST_NAME
 from bedplate.problems import BedplateError, Problem, Where
 from bedplate.release.approvals import FOLDER, Approval, approved, read_approvals, standing
 from bedplate.release.behaviour import Document, suites_of
@@ -58,6 +59,8 @@ class _Side:
 
 def review(request: Request) -> Review:
     """Compare. Raises BedplateError where a revision cannot be read at all (BP791 to BP793)."""
+    if request.manifest.is_dir():
+        request = replace(request, manifest=request.manifest / MANIFEST_NAME)
     repository = Repository(request.manifest.parent)
     head = repository.commit(request.head or "HEAD")
     base = repository.merge_base(repository.commit(request.base), head)
@@ -85,11 +88,14 @@ class _Reader:
         into = Path(tempfile.mkdtemp(dir=self.folder))
         skipped = self.repository.materialise(revision.commit, self.repository.prefix, into, plain=(FOLDER,))
         side = _resolved(revision, into / self.manifest.name)
-        return replace(side, notes=tuple(f"submodule {path} is left out" for path in skipped))
+        return replace(side, notes=(*side.notes, *(f"submodule {path} is left out" for path in skipped)))
 
     def valid(self, revision: Revision) -> _Side:
         """The base, or where its manifest does not validate the nearest earlier one that does."""
         first = self.read(revision)
+        if not first.blueprints and not first.problems:
+            note = f"there is no {self.manifest.name} at {revision.label}: compared with nothing"
+            return replace(first, notes=(*first.notes, note))
         if not first.problems:
             return first
         for commit in self.repository.history(revision.commit, self.manifest.name, _ANCESTORS):

@@ -110,16 +110,25 @@ class Repository:
         and what is below them, which are read by what judges no links. Raises BP793 for names that no
         file may have and for more bytes than a review reads, BP792 for objects that are not here.
         """
-        tree = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{folder.rstrip('/')}")
-        if tree.returncode:
+        tree = self._tree(commit, folder.rstrip("/"))
+        if tree is None:
             return ()
-        entries = list(self._entries(tree.stdout.decode().strip(), commit))
+        entries = list(self._entries(tree, commit))
         check_names([entry.path for entry in entries], commit)
         files = [e for e in entries if e.mode not in (_LINK, _SUBMODULE)]
         links = [e for e in entries if e.mode == _LINK and e.path.partition("/")[0] not in plain]
         _check_sizes([*files, *links], commit)
         self._write([*files, *links], into, commit)
         return tuple(e.path for e in entries if e.mode == _SUBMODULE)
+
+    def _tree(self, commit: str, folder: str) -> str | None:
+        """The tree of a folder; None where the commit has none. Raises BP792 where this clone cannot tell."""
+        if not folder:
+            return commit
+        ran = self._git("ls-tree", "-z", "-d", "--full-tree", commit, "--", folder)
+        if ran.returncode:
+            raise self._missing(commit, ran.stderr)
+        return ran.stdout.split(b"\t")[0].split()[2].decode() if ran.stdout else None
 
     def _entries(self, tree: str, commit: str) -> Iterator[Entry]:
         ran = self._git("ls-tree", "-r", "-z", "--long", "--full-tree", tree)

@@ -79,8 +79,12 @@ def post(text: str, file: str, environment: Environment) -> Posted:
     """Post a comment on the manifest `file`. Raises BP796 where the platform's variables are not set."""
     import httpx2
 
-    opened = _gitlab if environment.get("CI_API_V4_URL") else _github
-    with _client(environment) as client:
+    on_gitlab = bool(environment.get("CI_API_V4_URL"))
+    opened, name = (_gitlab, "BEDPLATE_GITLAB_TOKEN") if on_gitlab else (_github, "GITHUB_TOKEN")
+    token = environment.get(name)
+    if not token:
+        return Posted(refused=f"{name} is not set, as in the run of a fork's change")
+    with _client(environment, token, on_gitlab) as client:
         try:
             return Posted(opened(client, environment).post(text, file))
         except httpx2.HTTPStatusError as error:
@@ -98,7 +102,7 @@ def summarise(text: str, environment: Environment) -> bool:
     return bool(path)
 
 
-def _client(environment: Environment) -> httpx2.Client:
+def _client(environment: Environment, token: str, on_gitlab: bool) -> httpx2.Client:
     import httpx2
 
     address = _api(environment)
@@ -107,12 +111,8 @@ def _client(environment: Environment) -> httpx2.Client:
     if url.scheme != "https" and not (url.scheme == "http" and local):
         fix = "the token is sent to https addresses only"
         raise BedplateError(Problem("BP796", f"the API's address {url.scheme}://{url.hostname} is not https", fix=fix))
-    if environment.get("CI_API_V4_URL"):
-        headers = {"PRIVATE-TOKEN": _needed(environment, "BEDPLATE_GITLAB_TOKEN")}
-    else:
-        token = _needed(environment, "GITHUB_TOKEN")
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
-        headers["X-GitHub-Api-Version"] = "2022-11-28"
+    github = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
+    headers = {"PRIVATE-TOKEN": token} if on_gitlab else {**github, "X-GitHub-Api-Version": "2022-11-28"}
     # A redirect is not followed: it would carry the token to wherever it points.
     return httpx2.Client(base_url=address, headers=headers, timeout=_SECONDS, trust_env=not local)
 

@@ -9,7 +9,19 @@ resource types, nor access, nor the manifest. Importing this package imports no 
 `secrets` keep it.
 """
 
-from bedplate.engine.api import Engine, Event, EventSink, Outcome, Program, Registry, StackRef, Step
+from bedplate.engine.api import (
+    Engine,
+    Event,
+    EventSink,
+    Options,
+    Outcome,
+    Program,
+    ProgramRef,
+    Registry,
+    StackRef,
+    Step,
+    Update,
+)
 from bedplate.engine.diffing import default_preview, diff_properties
 from bedplate.engine.embedded import EmbeddedEngine
 from bedplate.engine.provider import (
@@ -35,14 +47,17 @@ __all__ = [
     "Engine",
     "Event",
     "EventSink",
+    "Options",
     "Outcome",
     "Program",
+    "ProgramRef",
     "Properties",
     "ReadResult",
     "Registry",
     "Resource",
     "StackRef",
     "Step",
+    "Update",
     "default_preview",
     "diff_properties",
 ]

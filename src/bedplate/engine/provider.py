@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
+from bedplate.problems import BedplateError, Problem
+
 Properties = Mapping[str, Any]
 
 
@@ -106,6 +108,17 @@ class ReadResult:
     outputs: Properties
 
 
+class Incomplete(BedplateError):
+    """What `create` and `update` raise where the resource exists, but did not come up as it should.
+
+    The engine records `created` with the reasons, and fails; the next run updates the resource.
+    """
+
+    def __init__(self, created: Created, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.created = created
+
+
 class Resource(ABC):
     """One resource type. An instance serves every resource of its type; it holds no state of its own.
 
@@ -155,6 +168,10 @@ class Resource(ABC):
         from bedplate.engine.diffing import default_preview
 
         return default_preview(news, old_outputs, self.stable_outputs, self.computed_outputs)
+
+    def preview_update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
+        """Outputs of an update as far as they are known before it: `preview_outputs`, unless a provider knows more."""
+        return self.preview_outputs(news, old_outputs)
 
     stable_outputs: ClassVar[frozenset[str]] = frozenset()
     """Outputs that an update never changes."""

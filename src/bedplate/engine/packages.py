@@ -1,0 +1,135 @@
+"""Packages of resource types: where the engine gets the `Resource` that manages one resource.
+
+Goes in: a package's name, the configuration of one provider, a resource. Comes out: the `Resource` to call. A package
+is a registry of classes in this process (`InProcess`) or a plugin executable (`plugins.Plugin`); the engine calls both
+alike. It decides no step and keeps no state of a stack.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bedplate.engine.diffing import diff_properties
+from bedplate.engine.goals import unsupported
+from bedplate.engine.provider import Checked, CheckFailure, Diff, Properties, Resource
+from bedplate.problems import BedplateError, Problem
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The resource that calls are about. `timeouts` in seconds, by `create`, `read`, `update`, `delete`."""
+
+    urn: str
+    type: str
+    old_inputs: Properties = field(default_factory=dict)
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    ignore_changes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The last part of the URN."""
+        return self.urn.split("::", 3)[-1]
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """What a function returned, or why its arguments are unusable. Secrets in it are `values.Secret`."""
+
+    result: Properties
+    failures: tuple[CheckFailure, ...] = ()
+
+
+class Provider(ABC):
+    """One provider of a package: configured once, then asked for resources. Called from several threads.
+
+    Property maps are plain (`values.plain`), with `UNKNOWN` in a preview; what comes back may hold `values.Secret`.
+    """
+
+    def check_config(self, urn: str, news: Properties, olds: Properties | None) -> Checked:  # noqa: ARG002
+        """Validate the provider's own inputs and fill in defaults."""
+        return Checked(news)
+
+    def diff_config(self, urn: str, old_inputs: Properties, news: Properties) -> Diff:  # noqa: ARG002
+        """Compare two configurations; one that replaces means that the resources of the old one are replaced."""
+        return diff_properties(old_inputs, news)
+
+    @abstractmethod
+    def configure(self, urn: str, id: str, inputs: Properties) -> None:
+        """Take up checked inputs, before any call about a resource. `id` is "" in a preview of a new provider."""
+
+    @abstractmethod
+    def resource(self, subject: Subject) -> Resource:
+        """The resource type, bound to one resource. Raises BedplateError BP203 where the package has no such type."""
+
+    @abstractmethod
+    def invoke(self, token: str, args: Properties, *, preview: bool) -> Invoked:
+        """Call a function of the package. Raises BedplateError BP203 where there is none."""
+
+    def cancel(self) -> None:
+        """Ask running calls to give up. They then fail in their own time."""
+
+    def close(self) -> None:
+        """End what the provider holds. No call follows."""
+
+
+class InProcess(Provider):
+    """A package of classes: their tokens, and the resource types. It takes no configuration and has no functions."""
+
+    def __init__(self, registry: Mapping[str, Resource]) -> None:
+        self._registry = registry
+
+    def configure(self, urn: str, id: str, inputs: Properties) -> None:
+        """The classes were made with all they need."""
+
+    def resource(self, subject: Subject) -> Resource:
+        """The class with this token."""
+        if subject.type in self._registry:
+            return self._registry[subject.type]
+        near = difflib.get_close_matches(subject.type, self._registry, n=1)
+        fix = f"did you mean {near[0]}?" if near else "use a type that is installed"
+        raise BedplateError(Problem("BP203", f"there is no resource type {subject.type}", fix=fix))
+
+    def invoke(self, token: str, args: Properties, *, preview: bool) -> Invoked:  # noqa: ARG002
+        """There are no functions."""
+        raise unsupported(f"the function {token}")
+
+
+Opener = Callable[[str, str], Provider]
+"""Starts a plugin: package and version ("" for any) → its provider, not yet configured."""
+
+
+class Packages:
+    """Every package of one run: classes first, plugins for the rest. Closes what it has opened."""
+
+    def __init__(self, registry: Mapping[str, Resource], opener: Opener) -> None:
+        self._opener = opener
+        self._types: dict[str, dict[str, Resource]] = {}
+        for token, resource in registry.items():
+            self._types.setdefault(token.partition(":")[0], {})[token] = resource
+        self._opened: list[Provider] = []
+        self._lock = threading.Lock()
+
+    def open(self, package: str, version: str = "") -> Provider:
+        """A provider of the package, to be configured. Raises BedplateError BP241 where the package is not found."""
+        if package in self._types:
+            return InProcess(self._types[package])
+        provider = self._opener(package, version)
+        with self._lock:
+            self._opened.append(provider)
+        return provider
+
+    def cancel(self) -> None:
+        """Ask every provider to give up what it is doing."""
+        for provider in tuple(self._opened):
+            provider.cancel()
+
+    def close(self) -> None:
+        """End every provider that was opened."""
+        with self._lock:
+            opened, self._opened = self._opened, []
+        for provider in opened:
+            provider.close()

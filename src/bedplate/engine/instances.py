@@ -58,5 +58,4 @@ class Instances:
 
 def subject_of(state: ResourceState) -> Subject:
     """What calls about a resource in state have to know of it."""
-    timeouts = {key: float(value) for key, value in state.extra.get("customTimeouts", {}).items()}
-    return Subject(state.urn, state.type, plain(state.inputs), timeouts)
+    return Subject(state.urn, state.type, plain(state.inputs), state.custom_timeouts, state.ignore_changes)

@@ -39,6 +39,17 @@ class ResourceState:
     retain_on_delete: bool = False
     delete: bool = False
     additional_secret_outputs: tuple[str, ...] = ()
+    pending_replacement: bool = False
+    """It was deleted to be replaced, and the new one is not made yet."""
+    import_id: str = ""
+    deleted_with: str = ""
+    replace_with: tuple[str, ...] = ()
+    replacement_trigger: Any = None
+    ignore_changes: tuple[str, ...] = ()
+    replace_on_changes: tuple[str, ...] = ()
+    hide_diff: tuple[tuple[str | int, ...], ...] = ()
+    custom_timeouts: Mapping[str, float] = field(default_factory=dict)
+    """Seconds, by `create`, `read`, `update`, `delete`."""
     created: str = ""
     modified: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -57,7 +68,8 @@ class ResourceState:
     @property
     def needs(self) -> frozenset[str]:
         """URNs of everything that has to exist before this and outlive it."""
-        return frozenset({*self.dependencies, self.parent, self.provider.rpartition("::")[0]} - {""})
+        provider = self.provider.rpartition("::")[0]
+        return frozenset({*self.dependencies, *self.replace_with, self.parent, self.deleted_with, provider} - {""})
 
 
 @dataclass(frozen=True)
@@ -138,9 +150,17 @@ def _renamed(resource: ResourceState, old: str, new: str) -> ResourceState:
         resource,
         urn=swap(resource.urn),
         parent=swap(resource.parent),
+        deleted_with=swap(resource.deleted_with),
+        replace_with=tuple(map(swap, resource.replace_with)),
+        provider=_swapped(resource.provider, old, new),
         dependencies=tuple(map(swap, resource.dependencies)),
         property_dependencies=dependencies,
     )
+
+
+def _swapped(reference: str, old: str, new: str) -> str:
+    urn, _, id = reference.rpartition("::")
+    return f"{new}::{id}" if urn == old else reference
 
 
 @dataclass(frozen=True)
@@ -197,11 +217,22 @@ _OPTIONAL = {
     "external": "external",
     "provider": "provider",
     "retain_on_delete": "retainOnDelete",
+    "pending_replacement": "pendingReplacement",
+    "import_id": "importID",
+    "deleted_with": "deletedWith",
+    "custom_timeouts": "customTimeouts",
     "created": "created",
     "modified": "modified",
 }
-_LISTS = {"dependencies": "dependencies", "additional_secret_outputs": "additionalSecretOutputs"}
-_KNOWN = {"urn", "type", "custom", "id", "inputs", "outputs", "propertyDependencies"} | {
+_LISTS = {
+    "dependencies": "dependencies",
+    "additional_secret_outputs": "additionalSecretOutputs",
+    "replace_with": "replaceWith",
+    "ignore_changes": "ignoreChanges",
+    "replace_on_changes": "replaceOnChanges",
+}
+_MAPS = {"inputs", "outputs", "propertyDependencies", "replacementTrigger", "hideDiff"}
+_KNOWN = {"urn", "type", "custom", "id", *_MAPS} | {
     *_OPTIONAL.values(),
     *_LISTS.values(),
 }
@@ -216,6 +247,10 @@ def encode_resource(resource: ResourceState, keys: Keyring) -> dict[str, Any]:
     raw["outputs"] = _encode(resource.outputs, keys)
     raw |= {key: getattr(resource, name) for name, key in _OPTIONAL.items() if getattr(resource, name)}
     raw |= {key: list(getattr(resource, name)) for name, key in _LISTS.items() if getattr(resource, name)}
+    if resource.replacement_trigger is not None:
+        raw["replacementTrigger"] = _encode(resource.replacement_trigger, keys)
+    if resource.hide_diff:
+        raw["hideDiff"] = [list(path) for path in resource.hide_diff]
     if resource.property_dependencies:
         raw["propertyDependencies"] = {k: list(v) for k, v in sorted(resource.property_dependencies.items())}
     return raw
@@ -231,6 +266,8 @@ def decode_resource(raw: Mapping[str, Any], keys: Keyring | None) -> ResourceSta
         inputs=_decode(raw.get("inputs") or {}, keys),
         outputs=_decode(raw.get("outputs") or {}, keys),
         property_dependencies={k: tuple(v or ()) for k, v in (raw.get("propertyDependencies") or {}).items()},
+        replacement_trigger=_decode(raw.get("replacementTrigger"), keys),
+        hide_diff=tuple(tuple(path) for path in raw.get("hideDiff") or ()),
         extra={key: value for key, value in raw.items() if key not in _KNOWN},
         **_present(raw),
     )

@@ -41,7 +41,7 @@ def run(
         # The SDK awaits registrations last first, so its exception may be a follow-up; ours are in order.
         if deployment.problems:
             raise BedplateError(*deployment.problems) from error
-        raise _explained(error) from error
+        raise explained(error) from error
     if deployment.problems:
         raise BedplateError(*deployment.problems)
 
@@ -94,7 +94,7 @@ def _qualified(config: Mapping[str, str], stack: StackId) -> dict[str, str]:
     return {key if ":" in key else f"{stack.project}:{key}": value for key, value in config.items()}
 
 
-def _explained(error: Exception) -> BedplateError:
+def explained(error: Exception) -> BedplateError:
     """An exception of the program itself as one problem that points at the program's line."""
     if isinstance(error, BedplateError):
         return error

@@ -69,10 +69,10 @@ class Provider(ABC):
     def invoke(self, token: str, args: Properties, *, preview: bool) -> Invoked:
         """Call a function of the package. Raises BedplateError BP203 where there is none."""
 
-    def cancel(self) -> None:
+    def cancel(self) -> None:  # noqa: B027  optional
         """Ask running calls to give up. They then fail in their own time."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  optional
         """End what the provider holds. No call follows."""
 
 

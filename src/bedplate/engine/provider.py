@@ -52,6 +52,11 @@ class DiffKind(StrEnum):
         """Whether a change of this kind replaces the resource."""
         return self.value.endswith("-replace")
 
+    @property
+    def replacing(self) -> DiffKind:
+        """The same change, as one that replaces the resource."""
+        return self if self.replaces else DiffKind(f"{self.value}-replace")
+
 
 @dataclass(frozen=True)
 class CheckFailure:

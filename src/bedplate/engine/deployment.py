@@ -13,15 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bedplate.engine.api import Registry
+from bedplate.engine.admission import Admission, Left
+from bedplate.engine.api import DEFAULTS, Options, Registry
 from bedplate.engine.diffing import diff_properties, same
 from bedplate.engine.faults import problems_of
 from bedplate.engine.goals import Goal, StackId, alias_urns
 from bedplate.engine.operations import Operations, resource_type
 from bedplate.engine.paths import keep_old, matches
-from bedplate.engine.provider import Checked, Diff, DiffKind, Resource
+from bedplate.engine.provider import UNKNOWN, Checked, Diff, DiffKind, Resource
+from bedplate.engine.running import Stopped
 from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, Drop, Put, Rename, ResourceState
-from bedplate.engine.values import annotate, plain, seal
+from bedplate.engine.values import annotate, contains, plain, seal
 from bedplate.problems import BedplateError, Problem
 
 _REPLACING = {
@@ -31,10 +33,6 @@ _REPLACING = {
 }
 
 
-class Stopped(Exception):
-    """A registration that is turned away because another one has failed."""
-
-
 @dataclass
 class Deployment:
     """The state of one run. `register`, `read` and `set_outputs` are called from several threads."""
@@ -42,9 +40,12 @@ class Deployment:
     stack: StackId
     registry: Registry
     operations: Operations
+    options: Options = DEFAULTS
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self.admission = Admission(self.options)
+        self.turned_away = False
         self._failed: list[Problem] = []
         self._registered: dict[str, ResourceState | None] = {}
         self._aliases: dict[str, tuple[str, ...]] = {}
@@ -71,7 +72,9 @@ class Deployment:
         with self._guard(goal):
             urn = self._claim(goal)
             old = self._adopt_alias(urn, goal) or self.snapshot.live(urn)
-            if goal.custom:
+            if not self.admission.admits(urn, goal, old) and old is not None:
+                state = self.operations.keep(old, old)
+            elif goal.custom:
                 state = self._register_custom(urn, goal, None if old and old.external else old)
             else:
                 state = self._register_component(urn, goal, old)
@@ -83,43 +86,76 @@ class Deployment:
         with self._guard(goal):
             urn = self._claim(goal)
             state = replace(self._wanted(urn, goal, goal.inputs), provider=self._default_provider(goal), external=True)
-            found = self.operations.read(resource_type(self.registry, goal.type), state, self.snapshot.live(urn))
+            old = self.snapshot.live(urn)
+            if not self.admission.admits(urn, goal, old) and old is not None:
+                found = self.operations.keep(old, old)
+            else:
+                found = self.operations.read(resource_type(self.registry, goal.type), state, old)
             self._registered[urn] = found
             return found
 
     def set_outputs(self, urn: str, outputs: Mapping[str, Any]) -> None:
         """Set the outputs of a component, or of the stack: those count only when the whole program succeeds."""
         state = self._registered.get(urn)
+        if state is None and urn in self._registered:
+            return  # a component that was left out of this run
         if state is None:
             raise BedplateError(Problem("BP207", f"outputs for {urn}, which was never registered"))
         if state.type == STACK_TYPE:
             self._stack_outputs = outputs
         elif not same(plain(state.outputs), plain(outputs)):
             self._registered[urn] = replace(state, outputs=outputs)
-            self.operations.ledger.record(Put(replace(state, outputs=outputs)))
+            self.operations.record(Put(replace(state, outputs=outputs)))
 
     def lookup(self, urn: str) -> ResourceState | None:
         """The resource registered in this run under `urn`."""
         return self._registered.get(urn)
 
     def finish(self) -> None:
-        """After a program that succeeded: keep its outputs, delete what it no longer registers."""
-        stack_urn = self.stack.urn("", STACK_TYPE, f"{self.stack.project}-{self.stack.stack}")
-        root = self.snapshot.live(stack_urn)
-        if root and self._stack_outputs is not None and root.outputs != self._stack_outputs:
-            self.operations.ledger.record(Put(replace(root, outputs=self._stack_outputs)))
-        doomed = [r for r in self.snapshot.resources.values() if r.delete or r.urn not in self._registered]
-        self.operations.delete_all([r for r in doomed if not r.type.startswith(PROVIDER_PREFIX)], self.registry)
+        """After a program that ran to its end: keep its outputs, delete what it no longer registers.
+
+        Raises BedplateError with what failed here, and before this where the run went on.
+        """
+        self._keep_outputs()
+        every = self.snapshot.ordered()
+        doomed = [r for r in every if r.delete or r.urn not in self._registered]
+        doomed = self.admission.deletable([r for r in doomed if not r.type.startswith(PROVIDER_PREFIX)], every)
+        try:
+            self.operations.delete_all(doomed, self.registry, keep_going=self.admission.keep_going)
+        except BedplateError as error:
+            self.fail(error.problems)
+        if self._failed:
+            raise BedplateError(*self._failed)
         self._drop_unused_providers()
+
+    def _keep_outputs(self) -> None:
+        root = self.snapshot.live(self.stack.urn("", STACK_TYPE, f"{self.stack.project}-{self.stack.stack}"))
+        if root is None or self._stack_outputs is None:
+            return
+        if not self.operations.preview:
+            # What failed or was left out has no value: then the one of the last update stands.
+            known = {k: v for k, v in self._stack_outputs.items() if not contains(v, type(UNKNOWN))}
+            partly = bool(self._failed) or len(known) < len(self._stack_outputs)
+            self._stack_outputs = {**root.outputs, **known} if partly else known
+        if root.outputs != self._stack_outputs:
+            self.operations.record(Put(replace(root, outputs=self._stack_outputs)))
 
     @contextmanager
     def _guard(self, goal: Goal) -> Iterator[None]:
-        if self._failed:
+        if (self._failed and not self.admission.keep_going) or self.operations.run.stopped:
+            self.turned_away = True
             raise Stopped
         try:
             yield
+        except Left:
+            raise
+        except Stopped:
+            self.turned_away = True
+            raise
         except Exception as error:
             self.fail(problems_of(goal.name, goal.type, error))
+            if self.admission.keep_going:
+                raise self.admission.failed(self.stack.urn(goal.parent, goal.type, goal.name), goal) from error
             raise
 
     def fail(self, problems: tuple[Problem, ...]) -> None:
@@ -154,7 +190,7 @@ class Deployment:
             return None
         for old_urn in urns:
             if self.snapshot.live(old_urn) is not None and old_urn not in self._registered:
-                self.operations.ledger.record(Rename(old_urn, urn))
+                self.operations.record(Rename(old_urn, urn))
                 return self.snapshot.live(urn)
         return None
 
@@ -222,7 +258,7 @@ class Deployment:
                     ResourceState(urn=urn, type=type_, custom=True, id=str(uuid.uuid4()), inputs=inputs, outputs=inputs)
                 )
                 if old is None:
-                    self.operations.ledger.record(Put(state))
+                    self.operations.record(Put(state))
                 self._providers[urn] = f"{urn}::{state.id}"
             return self._providers[urn]
 
@@ -232,7 +268,7 @@ class Deployment:
             r for r in self.snapshot.resources.values() if r.type.startswith(PROVIDER_PREFIX) and r.urn not in used
         ]
         if unused:
-            self.operations.ledger.record(*(Drop(r.urn) for r in unused))
+            self.operations.record(*(Drop(r.urn) for r in unused))
 
 
 def _carry(wanted: ResourceState, old: ResourceState, outputs: Mapping[str, Any]) -> ResourceState:

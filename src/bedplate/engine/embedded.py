@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from bedplate.engine.api import EventSink, Outcome, Program, Registry, StackRef, Step
+from bedplate.engine.api import DEFAULTS, EventSink, Options, Outcome, Program, Registry, StackRef, Step
 from bedplate.engine.deployment import Deployment
 from bedplate.engine.goals import StackId
 from bedplate.engine.lock import held
-from bedplate.engine.operations import Operations, same_step
+from bedplate.engine.operations import Operations, resource_type, same_step
 from bedplate.engine.pending import resolve
+from bedplate.engine.provider import Resource
+from bedplate.engine.refreshing import refresh
+from bedplate.engine.running import Run, Stopped, stopped_error
 from bedplate.engine.secrets import Keyring
-from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, Snapshot
+from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState, Snapshot
 from bedplate.engine.storage import Ledger, Loaded, Storage, load
+from bedplate.engine.targets import Selection
 from bedplate.engine.values import masked
 from bedplate.problems import BedplateError, Problem
 
@@ -42,14 +47,22 @@ class EmbeddedEngine:
         self._clock = clock
         self._version = tool_version
         self._environment = os.environ if environment is None else environment
+        self._runs: list[Run] = []
 
     def preview(
-        self, stack: StackRef, program: Program, config: Mapping[str, str], *, on_event: EventSink | None = None
+        self,
+        stack: StackRef,
+        program: Program,
+        config: Mapping[str, str],
+        *,
+        options: Options = DEFAULTS,
+        on_event: EventSink | None = None,
     ) -> Outcome:
         """What `up` would do. Changes nothing on disk and calls no provider but to check, compare and read."""
-        loaded = load(stack.folder, self._environment)
-        operations = Operations(Ledger(loaded, None), True, self._clock, on_event)
-        return self._run(stack, program, config, operations)
+        with self._under_way("the preview", options) as run:
+            ledger = Ledger(load(stack.folder, self._environment), None)
+            operations = Operations(ledger, True, self._clock, run, on_event)
+            return self._run(stack, program, config, operations, options)
 
     def imagine(self, stack: StackRef, program: Program, configs: Sequence[Mapping[str, str]]) -> Outcome:
         """What an update to the last configuration would do, had those before it been deployed one after the other.
@@ -59,36 +72,63 @@ class EmbeddedEngine:
         nothing = Loaded(Snapshot(), Keyring(stack.folder, None, self._environment), "", False, False)
         ledger, outcome = Ledger(nothing, None), Outcome(())
         for config in configs:
-            outcome = self._run(stack, program, config, Operations(ledger, True, self._clock))
+            with self._under_way("the preview", DEFAULTS) as run:
+                operations = Operations(ledger, True, self._clock, run)
+                outcome = self._run(stack, program, config, operations, DEFAULTS)
         return outcome
 
     def up(
-        self, stack: StackRef, program: Program, config: Mapping[str, str], *, on_event: EventSink | None = None
+        self,
+        stack: StackRef,
+        program: Program,
+        config: Mapping[str, str],
+        *,
+        options: Options = DEFAULTS,
+        on_event: EventSink | None = None,
     ) -> Outcome:
         """Make the stack what the program says. Raises BedplateError; the state then holds what did happen."""
-        with held(stack.folder / "lock.json", "up", self._clock):
-            storage = self._storage(stack)
-            operations = Operations(storage.ledger, False, self._clock, on_event)
-            try:
-                resolve(operations, self._registry)
-                return self._run(stack, program, config, operations)
-            finally:
-                storage.fold()
+        with self._under_way("the update", options) as run, self._opened(stack, "up") as storage:
+            operations = Operations(storage.ledger, False, self._clock, run, on_event)
+            resolve(operations, self._registry)
+            return self._run(stack, program, config, operations, options)
 
-    def destroy(self, stack: StackRef, *, on_event: EventSink | None = None) -> Outcome:
+    def refresh(
+        self,
+        stack: StackRef,
+        *,
+        options: Options = DEFAULTS,
+        preview: bool = False,
+        on_event: EventSink | None = None,
+    ) -> Outcome:
+        """Make the state what the providers see; no resource is changed. With `preview` not even the state.
+
+        Operations that were interrupted stay pending: settling one may change a resource, which is for `up`.
+        """
+        with self._under_way("the refresh", options) as run:
+            if preview:
+                ledger = Ledger(load(stack.folder, self._environment), None)
+                return self._refresh(Operations(ledger, True, self._clock, run, on_event), options)
+            with self._opened(stack, "refresh") as storage:
+                operations = Operations(storage.ledger, False, self._clock, run, on_event)
+                return self._refresh(operations, options)
+
+    def destroy(self, stack: StackRef, *, options: Options = DEFAULTS, on_event: EventSink | None = None) -> Outcome:
         """Delete every resource, in reverse order of dependency, and at the end the state."""
-        with held(stack.folder / "lock.json", "destroy", self._clock):
-            storage = self._storage(stack)
-            operations = Operations(storage.ledger, False, self._clock, on_event)
-            try:
-                resolve(operations, self._registry)
-                _refuse_pending(storage.ledger)
-                operations.delete_all(_deletable(storage.ledger), self._registry)
-            except BaseException:
-                storage.fold()
-                raise
-            storage.erase()
+        with self._under_way("destroying", options) as run, self._opened(stack, "destroy") as storage:
+            operations = Operations(storage.ledger, False, self._clock, run, on_event)
+            resolve(operations, self._registry)
+            _refuse_pending(storage.ledger)
+            if options.refresh:
+                self._refresh(operations, options)
+            operations.delete_all(
+                _deletable(storage.ledger, options), self._registry, keep_going=options.continue_on_error
+            )
             return Outcome(tuple(operations.steps))
+
+    def cancel(self) -> None:
+        """End the runs under way: running steps finish. A second time: stop now and wait for nothing."""
+        for run in tuple(self._runs):
+            run.cancel()
 
     def outputs(self, stack: StackRef) -> Mapping[str, Any] | None:
         """The stack's outputs after the last update, secrets masked; None where nothing was ever deployed."""
@@ -105,14 +145,53 @@ class EmbeddedEngine:
         found = loaded.snapshot.ordered()
         return tuple(same_step(r) for r in found if not r.type.startswith(PROVIDER_PREFIX))
 
-    def _storage(self, stack: StackRef) -> Storage:
-        return Storage(stack.folder, self._version, self._clock, self._environment)
+    @contextmanager
+    def _opened(self, stack: StackRef, kind: str) -> Iterator[Storage]:
+        with held(stack.folder / "lock.json", kind, self._clock):
+            storage = Storage(stack.folder, self._version, self._clock, self._environment)
+            try:
+                yield storage
+            except BaseException:
+                storage.fold()
+                raise
+            if all(r.type.startswith(PROVIDER_PREFIX) for r in storage.ledger.snapshot.resources.values()):
+                storage.erase()
+            else:
+                storage.fold()
 
-    def _run(self, stack: StackRef, program: Program, config: Mapping[str, str], operations: Operations) -> Outcome:
+    @contextmanager
+    def _under_way(self, what: str, options: Options) -> Iterator[Run]:
+        run = Run(options.parallel)
+        self._runs.append(run)
+        try:
+            yield run
+        except Stopped as error:
+            raise stopped_error(what, at_once=run.abandoned) from error
+        finally:
+            self._runs.remove(run)
+            run.close()
+
+    def _refresh(self, operations: Operations, options: Options) -> Outcome:
+        refresh(operations, Selection(options), self._find, keep_going=options.continue_on_error)
+        return Outcome(tuple(operations.steps))
+
+    def _find(self, state: ResourceState) -> Resource:
+        return resource_type(self._registry, state.type)
+
+    def _run(
+        self,
+        stack: StackRef,
+        program: Program,
+        config: Mapping[str, str],
+        operations: Operations,
+        options: Options,
+    ) -> Outcome:
         # Loads asyncio and, later, Pulumi: not needed by what only reads a state.
         from bedplate.engine.program import run
 
-        deployment = Deployment(StackId(stack.project, stack.name), self._registry, operations)
+        if options.refresh:
+            self._refresh(operations, options)
+        deployment = Deployment(StackId(stack.project, stack.name), self._registry, operations, options)
         run(program, deployment, config, preview=operations.preview, on_event=operations.emit)
         deployment.finish()
         return Outcome(tuple(operations.steps), masked(deployment.stack_outputs))
@@ -135,5 +214,7 @@ def _refuse_pending(ledger: Ledger) -> None:
         )
 
 
-def _deletable(ledger: Ledger) -> list[Any]:
-    return [r for r in ledger.snapshot.resources.values() if not r.type.startswith(PROVIDER_PREFIX)]
+def _deletable(ledger: Ledger, options: Options) -> list[ResourceState]:
+    every, selection = ledger.snapshot.ordered(), Selection(options)
+    selection.require_known({r.urn for r in every})
+    return selection.narrowed([r for r in every if not r.type.startswith(PROVIDER_PREFIX)], every)

@@ -14,9 +14,11 @@ import grpc  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import engine_pb2, resource_pb2
 
+from bedplate.engine.admission import Left
 from bedplate.engine.api import Event, EventSink
-from bedplate.engine.deployment import Deployment, Stopped
+from bedplate.engine.deployment import Deployment
 from bedplate.engine.goals import goal_of, read_goal_of, unsupported
+from bedplate.engine.running import Stopped
 from bedplate.engine.values import from_struct, plain, to_struct
 from bedplate.problems import BedplateError
 
@@ -86,7 +88,10 @@ class Monitor:
 
     def RegisterResource(self, request: Any) -> Any:
         """Make a resource what the program wants and say what it is."""
-        state = self._guarded(lambda: self._deployment.register(goal_of(request)))
+        try:
+            state = self._guarded(lambda: self._deployment.register(goal_of(request)))
+        except Left as left:
+            return resource_pb2.RegisterResourceResponse(**_left(left), object=to_struct(left.inputs))
         dependencies = {
             name: resource_pb2.RegisterResourceResponse.PropertyDependencies(urns=urns)
             for name, urns in state.property_dependencies.items()
@@ -99,7 +104,10 @@ class Monitor:
 
     def ReadResource(self, request: Any) -> Any:
         """Read a resource that the stack does not own."""
-        state = self._guarded(lambda: self._deployment.read(read_goal_of(request)))
+        try:
+            state = self._guarded(lambda: self._deployment.read(read_goal_of(request)))
+        except Left as left:
+            return resource_pb2.ReadResourceResponse(**_left(left), properties=to_struct(left.inputs))
         return resource_pb2.ReadResourceResponse(urn=state.urn, id=state.id, properties=to_struct(state.outputs))
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
@@ -121,8 +129,10 @@ class Monitor:
     def _guarded(self, call: Callable[[], T]) -> T:
         try:
             return call()
+        except Left:
+            raise
         except Stopped:
-            raise Refusal("another resource has failed") from None
+            raise Refusal("another resource has failed, or the run was stopped") from None
         except BedplateError as error:
             self._deployment.fail_once(error)
             raise Refusal(str(error)) from error
@@ -132,6 +142,12 @@ class Monitor:
     def _refuse(self, error: BedplateError) -> NoReturn:
         self._deployment.fail(error.problems)
         raise Refusal(str(error))
+
+
+def _left(left: Left) -> dict[str, Any]:
+    """The answer for a resource that was not made: the SDK then takes every output for unknown."""
+    codes = {"fail": resource_pb2.Result.FAIL, "skip": resource_pb2.Result.SKIP}
+    return {"urn": left.urn, "result": codes.get(left.why, resource_pb2.Result.SUCCESS), "unknown": True}
 
 
 class EngineService:

@@ -14,10 +14,12 @@ from typing import Any, TypeVar
 
 from bedplate.engine.api import Event, EventSink, Registry, Step
 from bedplate.engine.goals import unsupported
-from bedplate.engine.ordering import in_waves
+from bedplate.engine.ordering import delete_in_order
 from bedplate.engine.provider import UNKNOWN, Diff, Resource
+from bedplate.engine.running import Run, Stopped
 from bedplate.engine.state import (
     Begin,
+    Change,
     Drop,
     Mark,
     PendingOperation,
@@ -52,6 +54,7 @@ class Operations:
     ledger: Ledger
     preview: bool
     clock: Callable[[], float]
+    run: Run
     on_event: EventSink | None = None
     steps: list[Step] = field(default_factory=list)
 
@@ -61,10 +64,18 @@ class Operations:
     def emit(self, event: Event) -> None:
         """Pass an event on, one at a time; a finished step is kept."""
         with self._lock:
+            if self.run.abandoned:
+                return
             if event.kind == "done" and event.step is not None:
                 self.steps.append(event.step)
             if self.on_event is not None:
                 self.on_event(event)
+
+    def record(self, *changes: Change) -> None:
+        """Make changes durable. Raises Stopped in a step that nobody waits for: its end belongs to the next run."""
+        if self.run.abandoned:
+            raise Stopped
+        self.ledger.record(*changes)
 
     def stamp(self, state: ResourceState) -> ResourceState:
         """The resource with the time of its change, and of its creation where that is missing."""
@@ -75,34 +86,39 @@ class Operations:
         self, resource: Resource, new: ResourceState, op: str = "create", diff: Diff = _NO_DIFF
     ) -> ResourceState:
         """Make a resource."""
-        return self._create(resource, new, _step(op, new, diff), None)
+        return self._create(resource, new, step_of(op, new, diff), None)
 
     def _create(
         self, resource: Resource, new: ResourceState, step: Step, replaced: ResourceState | None
     ) -> ResourceState:
-        with self._step(step):
+        def make() -> ResourceState:
             if self.preview:
                 outputs, new_id = resource.preview_outputs(plain(new.inputs), None), ""
             else:
                 made = self._attempt("creating", new, lambda: resource.create(plain(new.inputs)))
                 outputs, new_id = made.outputs, made.id
-            state = self.stamp(replace(new, id=new_id, outputs=self._outputs(resource, new, outputs)))
+            state = self.stamp(replace(new, id=new_id, outputs=self.marked(resource, new, outputs)))
             # A type that gave the new one the old one's id has replaced it already: deleting the old would delete both.
             marks = [Mark(new.urn)] if replaced and replaced.id != new_id else []
-            self.ledger.record(*marks, Put(state), Settle(new.urn))
-        return state
+            self.record(*marks, Put(state), Settle(new.urn))
+            return state
+
+        return self.perform(step, make)
 
     def update(self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff) -> ResourceState:
         """Change a resource in place."""
-        with self._step(_step("update", new, diff, old)):
+
+        def change() -> ResourceState:
             if self.preview:
                 outputs = resource.preview_outputs(plain(new.inputs), plain(old.outputs))
             else:
                 arguments = (old.id, plain(old.inputs), plain(old.outputs), plain(new.inputs))
                 outputs = self._attempt("updating", new, lambda: resource.update(*arguments))
-            state = self.stamp(replace(new, outputs=self._outputs(resource, new, outputs)))
-            self.ledger.record(Put(state), Settle(new.urn))
-        return state
+            state = self.stamp(replace(new, outputs=self.marked(resource, new, outputs)))
+            self.record(Put(state), Settle(new.urn))
+            return state
+
+        return self.perform(step_of("update", new, diff, old), change)
 
     def replace(self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff) -> ResourceState:
         """Make a new resource in place of an old one, which goes before or, by default, at the end of the run."""
@@ -111,23 +127,26 @@ class Operations:
         if diff.delete_before_replace:
             self.delete(resource, old, "delete-replaced")
         left = None if diff.delete_before_replace else old
-        state = self._create(resource, new, _step("create-replacement", new, diff, old), left)
-        self.emit(Event("done", _step("replace", new, diff, old)))
+        state = self._create(resource, new, step_of("create-replacement", new, diff, old), left)
+        self.emit(Event("done", step_of("replace", new, diff, old)))
         return state
 
     def keep(self, new: ResourceState, old: ResourceState) -> ResourceState:
         """Leave a resource as it is. What the program says about it (protect, dependencies) may still change."""
         if new != old:
-            self.ledger.record(Put(new))
-        self.emit(Event("done", _step("same", new, _NO_DIFF, old)))
+            self.record(Put(new))
+        self.emit(Event("done", step_of("same", new, _NO_DIFF, old)))
         return new
 
     def put_component(self, op: str, new: ResourceState, diff: Diff = _NO_DIFF) -> ResourceState:
         """Record a component, which has no provider."""
-        with self._step(_step(op, new, diff)):
+
+        def put() -> ResourceState:
             state = self.stamp(new)
-            self.ledger.record(Put(state))
-        return state
+            self.record(Put(state))
+            return state
+
+        return self.perform(step_of(op, new, diff), put)
 
     def read(self, resource: Resource, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
         """Take up a resource that is not ours."""
@@ -136,31 +155,40 @@ class Operations:
         found = resource.read(wanted.id, plain(wanted.inputs), {})
         if found is None:
             raise BedplateError(Problem("BP208", f"there is no {wanted.type} with the id {wanted.id}"))
-        outputs = self._outputs(resource, wanted, found.outputs)
+        outputs = self.marked(resource, wanted, found.outputs)
         state = replace(wanted, id=found.id, outputs=outputs)
         if old is not None:
             state = replace(state, created=old.created, modified=old.modified)
         if state != old:
             state = self.stamp(state)
-            self.ledger.record(Put(state))
-        self.emit(Event("done", _step("read", state)))
+            self.record(Put(state))
+        self.emit(Event("done", step_of("read", state)))
         return state
 
     def delete(self, resource: Resource | None, old: ResourceState, op: str = "delete") -> None:
         """Remove a resource, or only forget it where it is not ours or to be retained."""
         forget = resource is None or old.external or old.retain_on_delete or not old.custom
-        with self._step(_step(op, old, _NO_DIFF, old, gone=True)):
+
+        def remove() -> None:
             if not self.preview and resource is not None and not forget:
                 doomed = resource
                 self._attempt("deleting", old, lambda: doomed.delete(old.id, plain(old.outputs)))
-            self.ledger.record(Drop(*old.key), Settle(old.urn))
+            self.record(Drop(*old.key), Settle(old.urn))
 
-    def delete_all(self, doomed: list[ResourceState], registry: Registry) -> None:
-        """Remove resources, dependents first, independent ones at once. After a failure no new wave starts."""
+        self.perform(step_of(op, old, _NO_DIFF, old, gone=True), remove)
+
+    def delete_all(self, doomed: list[ResourceState], registry: Registry, *, keep_going: bool = False) -> None:
+        """Remove resources, dependents first, independent ones at once.
+
+        Raises BedplateError with what failed; after that nothing new begins, or with `keep_going` only what the failed
+        ones need stays.
+        """
         protected = [_protected(r, "deleted").problems[0] for r in doomed if r.protect and not r.delete]
         if protected:
             raise BedplateError(*protected)
-        in_waves(doomed, lambda old: self._delete_one(old, registry))
+        problems = delete_in_order(doomed, lambda old: self._delete_one(old, registry), self.run, keep_going=keep_going)
+        if problems:
+            raise BedplateError(*problems)
 
     def _delete_one(self, old: ResourceState, registry: Registry) -> None:
         # What is only forgotten needs no type, so that a state outlives the types in it.
@@ -169,23 +197,32 @@ class Operations:
 
     def _attempt(self, kind: str, resource: ResourceState, call: Callable[[], T]) -> T:
         prior = self.ledger.snapshot.pending.get(resource.urn)
-        self.ledger.record(Begin(PendingOperation(kind, resource)))
+        self.record(Begin(PendingOperation(kind, resource)))
         try:
             return call()
         except Exception:
             # The provider said no: the end is known. What an earlier run left open stays open.
-            self.ledger.record(Begin(prior) if prior else Settle(resource.urn))
+            self.record(Begin(prior) if prior else Settle(resource.urn))
             raise
 
-    def _outputs(self, resource: Resource, new: ResourceState, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def marked(self, resource: Resource, new: ResourceState, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
         if not self.preview and contains(outputs, type(UNKNOWN)):
             raise BedplateError(Problem("BP207", f"{new.name}: {new.type} returned an unknown value from an update"))
         names = {*resource.secret_outputs, *new.additional_secret_outputs}
         marked: Mapping[str, Any] = annotate(seal(outputs, names), new.inputs)
         return marked
 
-    def _step(self, step: Step) -> _Running:
-        return _Running(self, step)
+    def perform(self, step: Step, body: Callable[[], T]) -> T:
+        """Carry out a step, when there is room for it. Raises Stopped where none may begin any more."""
+
+        def performed() -> T:
+            with _Running(self, step):
+                return body()
+
+        if not self.preview:
+            return self.run.step(performed)
+        self.run.require_going()
+        return performed()
 
 
 @dataclass(frozen=True)
@@ -205,7 +242,7 @@ class _Running:
             self.operations.emit(Event("failed", self.step, str(error)))
 
 
-def _step(
+def step_of(
     op: str, state: ResourceState, diff: Diff = _NO_DIFF, old: ResourceState | None = None, *, gone: bool = False
 ) -> Step:
     return Step(
@@ -223,7 +260,7 @@ def _step(
 
 def same_step(state: ResourceState) -> Step:
     """A resource in state as a `same` step."""
-    return _step("same", state, _NO_DIFF, state)
+    return step_of("same", state, _NO_DIFF, state)
 
 
 def _delete_op(old: ResourceState) -> str:

@@ -1,44 +1,102 @@
 """Deleting in the right order: whatever needs something goes before it.
 
-Goes in: the resources to delete. Comes out: a call for each, in waves; the calls of one wave run at once.
+Goes in: the resources to delete. Comes out: a call for each, as soon as nothing is left that needs it. Time and memory
+grow with the number of resources and of what they need.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from queue import SimpleQueue
 
 from bedplate.engine.faults import problems_of
+from bedplate.engine.running import Ended, Run, Stopped
 from bedplate.engine.state import ResourceState
-from bedplate.problems import BedplateError
-
-PARALLEL = 16
+from bedplate.problems import Problem
 
 
-def waves(resources: Sequence[ResourceState]) -> Iterator[list[ResourceState]]:
-    """The resources in groups; each group is needed by none that come after it."""
-    left = list(resources)
-    needed = Counter(urn for resource in left for urn in resource.needs)
-    while left:
-        free = [resource for resource in left if not needed[resource.urn]]
-        # Old copies from several failed runs may need each other; then no order is right, and any will do.
-        wave = free or left
-        yield wave
-        gone = {id(resource) for resource in wave}
-        left = [resource for resource in left if id(resource) not in gone]
-        needed.subtract(urn for resource in wave for urn in resource.needs)
+class Queue:
+    """The resources of which nothing that is left needs them, one after the other; without `ordered`, all of them."""
+
+    def __init__(self, resources: Sequence[ResourceState], *, ordered: bool = True) -> None:
+        self._users = Counter(urn for resource in resources for urn in resource.needs if ordered)
+        self._left: dict[str, list[ResourceState]] = {}
+        for resource in resources:
+            self._left.setdefault(resource.urn, []).append(resource)
+
+    def free(self, urns: Iterable[str] | None = None) -> list[ResourceState]:
+        """Take those that can go now, of `urns` or of all."""
+        found = [urn for urn in (list(self._left) if urns is None else urns) if not self._users[urn]]
+        return [resource for urn in found for resource in self._left.pop(urn, ())]
+
+    def gone(self, resource: ResourceState) -> list[ResourceState]:
+        """Note that a resource is gone, and take those that can go now."""
+        self._users.subtract(resource.needs)
+        return self.free(sorted(resource.needs))
+
+    def rest(self) -> list[ResourceState]:
+        """Take all that is left: old copies of several failed runs may need each other, and then any order will do."""
+        rest = [resource for copies in self._left.values() for resource in copies]
+        self._left.clear()
+        return rest
 
 
-def in_waves(resources: Sequence[ResourceState], call: Callable[[ResourceState], None]) -> None:
-    """Call for each resource, dependents first. Raises BedplateError with every failure of the first wave with one."""
-    from concurrent.futures import ThreadPoolExecutor
+def delete_in_order(
+    resources: Sequence[ResourceState], call: Callable[[ResourceState], None], run: Run, *, keep_going: bool
+) -> list[Problem]:
+    """Call for each resource, dependents first, and return what went wrong.
 
-    for wave in waves(resources):
-        with ThreadPoolExecutor(min(PARALLEL, len(wave)), thread_name_prefix="bedplate-delete") as pool:
-            futures = [(resource, pool.submit(call, resource)) for resource in wave]
-        failures = [(resource, future.exception()) for resource, future in futures]
-        problems = [
-            p for old, error in failures if isinstance(error, Exception) for p in problems_of(old.name, old.type, error)
-        ]
-        if problems:
-            raise BedplateError(*problems)
+    After a failure nothing new begins; with `keep_going` only what the failed one needs stays. Raises Stopped.
+    """
+    return _work_off(Queue(resources), call, run, keep_going)
+
+
+def in_any_order(
+    resources: Sequence[ResourceState], call: Callable[[ResourceState], None], run: Run, *, keep_going: bool
+) -> list[Problem]:
+    """The same for calls that do not mind each other."""
+    return _work_off(Queue(resources, ordered=False), call, run, keep_going)
+
+
+def _work_off(queue: Queue, call: Callable[[ResourceState], None], run: Run, keep_going: bool) -> list[Problem]:
+    problems: list[Problem] = []
+    answers: SimpleQueue[Ended] = SimpleQueue()
+    ready, under_way = deque(queue.free() or queue.rest()), 0
+    while under_way or (ready and (keep_going or not problems)):
+        while ready and under_way < run.parallel and (keep_going or not problems):
+            _begin(ready.popleft(), call, run, answers)
+            under_way += 1
+        ended = run.wait(answers)
+        if isinstance(ended.error, Stopped):
+            _drain(run, answers, under_way - 1)
+            raise Stopped
+        under_way -= 1
+        problems += _problems(ended)
+        ready += () if ended.error else queue.gone(ended.key)
+        if not (ready or under_way or problems):
+            ready += queue.rest()
+    return problems
+
+
+def _begin(
+    resource: ResourceState, call: Callable[[ResourceState], None], run: Run, answers: SimpleQueue[Ended]
+) -> None:
+    run.begin(resource, lambda: call(resource), answers)
+
+
+def _drain(run: Run, answers: SimpleQueue[Ended], under_way: int) -> None:
+    """Wait for what runs already, unless that is to be left too."""
+    for _ in range(under_way):
+        if not run.abandoned:
+            run.wait(answers)
+
+
+def _problems(ended: Ended) -> tuple[Problem, ...]:
+    match ended.error:
+        case None:
+            return ()
+        case Exception() as error:
+            return problems_of(ended.key.name, ended.key.type, error)
+        case error:
+            raise error

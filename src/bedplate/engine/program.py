@@ -19,9 +19,10 @@ from pathlib import Path
 from bedplate.engine.api import EventSink, Program
 from bedplate.engine.deployment import Deployment
 from bedplate.engine.goals import StackId, unsupported
+from bedplate.engine.running import Stopped
 from bedplate.problems import BedplateError, Problem, Where
 
-PARALLEL = 32
+THREADS = 32
 _MISSING_FEATURE = re.compile(r"The Pulumi CLI does not support (?:the )?(.+?)\. Please update the Pulumi CLI")
 
 
@@ -33,7 +34,10 @@ def run(
     preview: bool,
     on_event: EventSink | None,
 ) -> None:
-    """Run the program to its end. Raises BedplateError with what failed first; other registrations are turned away."""
+    """Run the program to its end. Raises BedplateError with what failed first; other registrations are turned away.
+
+    Raises Stopped where somebody ended the run early. With `continue_on_error` what failed is only remembered.
+    """
     context = contextvars.copy_context()
     try:
         context.run(_run, program, deployment, config, preview, on_event)
@@ -41,9 +45,14 @@ def run(
         # The SDK awaits registrations last first, so its exception may be a follow-up; ours are in order.
         if deployment.problems:
             raise BedplateError(*deployment.problems) from error
+        if deployment.turned_away:
+            raise Stopped from error
         raise explained(error) from error
-    if deployment.problems:
+    if deployment.problems and not deployment.options.continue_on_error:
         raise BedplateError(*deployment.problems)
+    if deployment.turned_away:
+        # Even where the program took no notice: what it could not register must not be deleted.
+        raise Stopped
 
 
 def _run(
@@ -63,7 +72,7 @@ def _run(
             stack=stack.stack,
             monitor=Monitor(deployment),
             engine=EngineService(on_event),
-            parallel=PARALLEL,
+            parallel=deployment.options.parallel,
             dry_run=preview,
             organization="organization",
             root_directory=str(Path.cwd()),
@@ -79,7 +88,8 @@ def _run(
     async def host() -> None:
         # The default executor has six threads on two cores, and a registration blocks one for as long as it takes.
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(PARALLEL, thread_name_prefix="bedplate"))
+        threads = max(THREADS, 2 * deployment.options.parallel)
+        loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="bedplate"))
         loop.set_exception_handler(_say_nothing)
         await run_in_stack(main)
 

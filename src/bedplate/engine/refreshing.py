@@ -1,0 +1,112 @@
+"""Refreshing: the state is made what the providers see. No resource is changed.
+
+Goes in: the resources in state. Comes out: a `refresh` step for each, with what differs, and a state that says what is:
+changed inputs and outputs taken over, and what is gone taken out, also of whatever named it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bedplate.engine.api import Event, Step
+from bedplate.engine.diffing import diff_properties
+from bedplate.engine.operations import Operations, step_of
+from bedplate.engine.ordering import in_any_order
+from bedplate.engine.provider import Diff, ReadResult, Resource
+from bedplate.engine.state import PROVIDER_PREFIX, Change, Drop, Put, ResourceState
+from bedplate.engine.targets import Selection
+from bedplate.engine.values import annotate, plain
+from bedplate.problems import BedplateError
+
+GONE = "gone"
+Find = Callable[[ResourceState], Resource]
+
+
+def refresh(operations: Operations, selection: Selection, find: Find, *, keep_going: bool) -> None:
+    """Read every resource that is meant. Raises BedplateError with what could not be read, and Stopped."""
+    every = operations.ledger.snapshot.ordered()
+    selection.require_known({r.urn for r in every})
+    chosen = [r for r in every if selection.includes(r.urn, r.needs) and _readable(r)]
+    gone: list[ResourceState] = []
+
+    def look(old: ResourceState) -> None:
+        if not _look(operations, find(old), old):
+            gone.append(old)
+
+    try:
+        problems = in_any_order(chosen, look, operations.run, keep_going=keep_going)
+    finally:
+        # Together, so that no state ever names something that is not in it.
+        if gone:
+            operations.record(*_without(gone, operations.ledger.snapshot.ordered()))
+    if problems:
+        raise BedplateError(*problems)
+
+
+def _readable(resource: ResourceState) -> bool:
+    return resource.custom and not resource.type.startswith(PROVIDER_PREFIX)
+
+
+def _look(operations: Operations, resource: Resource, old: ResourceState) -> bool:
+    """Read one resource and record what differs; False where it is gone."""
+    operations.emit(Event("started", step_of("refresh", old, old=old)))
+    try:
+        found = resource.read(old.id, plain(old.inputs), plain(old.outputs))
+        new = None if found is None else _seen(operations, resource, old, found)
+    except Exception as error:
+        operations.emit(Event("failed", step_of("refresh", old, old=old), str(error)))
+        raise
+    diff = Diff(note=GONE) if new is None else _drift(old, new)
+    if new is not None and new != old:
+        operations.record(Put(operations.stamp(new)))
+    step: Step = step_of("refresh", new or old, diff, old, gone=new is None)
+    operations.emit(Event("done", step))
+    return new is not None
+
+
+def _seen(operations: Operations, resource: Resource, old: ResourceState, found: ReadResult) -> ResourceState:
+    # A type that does not say which inputs it would have been made with keeps those it was made with.
+    inputs = annotate(found.inputs, old.inputs) if found.inputs and not old.external else old.inputs
+    seen = replace(old, inputs=inputs, id=old.id if old.delete else found.id)
+    return replace(seen, outputs=operations.marked(resource, seen, found.outputs))
+
+
+def _drift(old: ResourceState, new: ResourceState) -> Diff:
+    def compared(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(diff_properties(plain(a), plain(b)).properties)
+
+    note = "" if new.id == old.id else f"is {new.id} now"
+    return Diff({**compared(old.outputs, new.outputs), **compared(old.inputs, new.inputs)}, note=note)
+
+
+def _without(gone: list[ResourceState], every: list[ResourceState]) -> list[Change]:
+    """The changes that take resources out of the state, and out of what others say about them."""
+    keys = {r.key for r in gone}
+    left = {r.urn for r in every if r.key not in keys}
+    parents: dict[str, str] = {}
+    changes: list[Change] = [Drop(*key) for key in sorted(keys)]
+    for resource in every:
+        # Needed ones come first, so that the parent of a parent that is gone is right already.
+        parent = parents.get(resource.parent, resource.parent)
+        if resource.urn not in left:
+            parents[resource.urn] = parent
+        repaired = _repaired(resource, left, parent)
+        if resource.key not in keys and repaired != resource:
+            changes.append(Put(repaired))
+    return changes
+
+
+def _repaired(resource: ResourceState, left: set[str], parent: str) -> ResourceState:
+    def kept(urns: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(urn for urn in urns if urn in left)
+
+    return replace(
+        resource,
+        parent=parent,
+        dependencies=kept(resource.dependencies),
+        property_dependencies={name: kept(urns) for name, urns in resource.property_dependencies.items()},
+        replace_with=kept(resource.replace_with),
+        deleted_with=resource.deleted_with if resource.deleted_with in left else "",
+    )

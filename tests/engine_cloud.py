@@ -98,6 +98,7 @@ class Thing(Resource):
         return Created(id, self._outputs(id, news))
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
+        self.cloud.call("read", str(inputs.get("name", id)))
         if id not in self.cloud.things:
             return None
         news = self.cloud.things[id]

@@ -146,8 +146,8 @@ class Monitor:
 
 def _left(left: Left) -> dict[str, Any]:
     """The answer for a resource that was not made: the SDK then takes every output for unknown."""
-    codes = {"fail": resource_pb2.Result.FAIL, "skip": resource_pb2.Result.SKIP}
-    return {"urn": left.urn, "result": codes.get(left.why, resource_pb2.Result.SUCCESS), "unknown": True}
+    result = resource_pb2.Result.SUCCESS if left.why == "untargeted" else resource_pb2.Result.FAIL
+    return {"urn": left.urn, "result": result, "unknown": True}
 
 
 class EngineService:

@@ -34,6 +34,15 @@ def registry(paths: StagePaths, project: Path, environment: Mapping[str, str] | 
     return {resource.type: resource for resource in resources}
 
 
+def types() -> tuple[type[Resource], ...]:
+    """Every class of this provider."""
+    from bedplate.providers.bedplate.credentials import SecretResource, TokenResource
+    from bedplate.providers.bedplate.data import SearchIndexResource, StoreResource
+    from bedplate.providers.bedplate.process import ProcessResource
+
+    return (StoreResource, SearchIndexResource, SecretResource, TokenResource, ProcessResource)
+
+
 _LONGEST_NAME = "index/" + 64 * "x" + ".db.building"  # room for the longest name of a database in a stage's folder
 
 

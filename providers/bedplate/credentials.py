@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bedplate.providers.bedplate.inputs import moved, required, write_private
-from bedplate.providers.bedplate.owning import OWNER, keep, release, take
+from bedplate.providers.bedplate.owning import OWNED, OWNER, keep, release, take
 
 from bedplate.blueprint.paths import StagePaths
-from bedplate.engine.provider import Checked, Created, Diff, Properties, ReadResult, Resource
+from bedplate.engine.provider import Checked, Created, Diff, Properties, Property, ReadResult, Resource
 from bedplate.problems import BedplateError, Problem
 
 
@@ -26,6 +26,16 @@ class SecretResource(Resource):
     """
 
     type: ClassVar[str] = "bedplate:local:Secret"
+    inputs: ClassVar[Mapping[str, Property]] = {
+        "name": Property("string", "The secret's name: that of its file."),
+        "variable": Property("string", "The environment variable, also looked up in the project's `.env`."),
+    }
+    outputs: ClassVar[Mapping[str, Property]] = {
+        "salt": Property("string", "Random; kept as long as the resource is."),
+        "fingerprint": Property("string", "HMAC-SHA-256 of the value under the salt, 32 hex digits of it."),
+        "path": Property("string", "The file that holds the value, readable by its owner only."),
+        **OWNED,
+    }
     computed_outputs: ClassVar[frozenset[str]] = frozenset({"path", OWNER})
     stable_outputs: ClassVar[frozenset[str]] = frozenset({OWNER})
     replace_keys: ClassVar[frozenset[str]] = frozenset({"name"})
@@ -100,6 +110,11 @@ class TokenResource(Resource):
     """A random token in a private file, made once and kept: `api-key`, `sink-token`. Input: `name`."""
 
     type: ClassVar[str] = "bedplate:local:Token"
+    inputs: ClassVar[Mapping[str, Property]] = {"name": Property("string", "The token's name: that of its file.")}
+    outputs: ClassVar[Mapping[str, Property]] = {
+        "path": Property("string", "The file that holds the token, readable by its owner only."),
+        **OWNED,
+    }
     computed_outputs: ClassVar[frozenset[str]] = frozenset({"path", OWNER})
     stable_outputs: ClassVar[frozenset[str]] = frozenset({OWNER})
     replace_keys: ClassVar[frozenset[str]] = frozenset({"name"})

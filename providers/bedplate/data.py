@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bedplate.providers.bedplate.inputs import moved, required
-from bedplate.providers.bedplate.owning import OWNER, keep, release, take
+from bedplate.providers.bedplate.owning import OWNED, OWNER, keep, release, take
 
 from bedplate.blueprint.paths import StagePaths
-from bedplate.engine.provider import Created, Diff, Properties, ReadResult, Resource
+from bedplate.engine.provider import Created, Diff, Properties, Property, ReadResult, Resource
 
 if TYPE_CHECKING:
     from bedplate.store import Store
@@ -30,6 +30,11 @@ class StoreResource(Resource):
     """
 
     type: ClassVar[str] = "bedplate:local:Store"
+    inputs: ClassVar[Mapping[str, Property]] = {
+        "agent": Property("string", "The agent whose memory this is."),
+        "retention": Property("integer{}", "Seconds by kind (`sessions`, `longTerm`)."),
+    }
+    outputs: ClassVar[Mapping[str, Property]] = {"path": Property("string", "The SQLite file."), **OWNED}
     computed_outputs: ClassVar[frozenset[str]] = frozenset({"path", OWNER})
     stable_outputs: ClassVar[frozenset[str]] = frozenset({OWNER})
 
@@ -128,6 +133,20 @@ class SearchIndexResource(Resource):
     """
 
     type: ClassVar[str] = "bedplate:local:SearchIndex"
+    inputs: ClassVar[Mapping[str, Property]] = {
+        "name": Property("string", "The data source's name: that of the index file."),
+        "root": Property("string", "The folder of the documents."),
+        "digest": Property("string", "A digest of every document's path and content."),
+        "files": Property("integer", "The number of documents."),
+        "paths": Property("string[]", "The documents, relative to `root`.", kept=False),
+    }
+    outputs: ClassVar[Mapping[str, Property]] = {
+        "path": Property("string", "The index file."),
+        "documents": Property("integer", "How many documents it holds."),
+        "passages": Property("integer", "How many passages it holds."),
+        "unread": Property("any", "What could not be read: `count`, and the `first` as `path: reason`."),
+        **OWNED,
+    }
     computed_outputs: ClassVar[frozenset[str]] = frozenset({"path", "documents", "passages", "unread", OWNER})
     stable_outputs: ClassVar[frozenset[str]] = frozenset({OWNER})
     replace_keys: ClassVar[frozenset[str]] = frozenset({"name"})

@@ -13,10 +13,11 @@ from contextlib import suppress
 from bedplate.providers.bedplate.inputs import write_private
 
 from bedplate.blueprint.paths import StagePaths
-from bedplate.engine.provider import Properties
+from bedplate.engine.provider import Properties, Property
 
 OWNER = "owner"
 """The output that holds the mark."""
+OWNED = {OWNER: Property("string", "The mark of the resource that owns it: a delete with another one does nothing.")}
 
 
 def take(paths: StagePaths, kind: str, id: str) -> str:

@@ -13,31 +13,49 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bedplate.providers.bedplate.inputs import required
-from bedplate.providers.bedplate.owning import OWNER, keep, release, take
+from bedplate.providers.bedplate.owning import OWNED, OWNER, keep, release, take
 
 from bedplate.blueprint.paths import StagePaths
-from bedplate.engine.provider import UNKNOWN, Checked, CheckFailure, Created, Diff, Properties, ReadResult, Resource
+from bedplate.engine.provider import (
+    UNKNOWN,
+    Checked,
+    CheckFailure,
+    Created,
+    Diff,
+    Properties,
+    Property,
+    ReadResult,
+    Resource,
+)
 from bedplate.problems import BedplateError
 from bedplate.runtime.supervisor.client import SupervisorClient
 from bedplate.runtime.supervisor.spec import READY_FD, ProcessSpec, SandboxBounds, encode_files
 
 _ROLES = ("", "gateway", "agent")
-_KNOWN = frozenset({"name", "module", "config", "listens", "port", "ready", "role", "sandbox", "triggers"})
 CALLERS_PORT = 8080
 """The gateway's port where it is free and none is asked for: that of AgentCore's runtime contract."""
 _LAST = threading.Lock()  # deletes of several processes at once: one of them is the last
 
 
 class ProcessResource(Resource):
-    """A process `python -I -m MODULE run/NAME.json`.
-
-    Inputs: `name`, `module`, `config` (what its configuration file holds), `listens` (on 127.0.0.1), `port` (none: a
-    free one is chosen once and kept), `ready` (`http:/ping`, `fd`, `none`), `role` (`gateway` gets the agent's
-    listener, `agent` makes one), `sandbox` (`backend`, `memory` in bytes, `pids`), `triggers` (values whose change
-    restarts it). Outputs: `port` and `url` where it listens.
-    """
+    """A process `python -I -m MODULE run/NAME.json`."""
 
     type: ClassVar[str] = "bedplate:local:Process"
+    inputs: ClassVar[Mapping[str, Property]] = {
+        "name": Property("string", "The process's name in its supervisor."),
+        "module": Property("string", "The Python module that it runs."),
+        "config": Property("any", "What its configuration file holds."),
+        "listens": Property("boolean", "Whether it listens on 127.0.0.1.", required=False),
+        "port": Property("integer", "Where it listens; a free port is chosen once and kept.", required=False),
+        "ready": Property("string", "When it is ready: `http:/ping`, `fd` or `none`.", required=False),
+        "role": Property("string", "`gateway` gets the agent's listener, `agent` makes one.", required=False),
+        "sandbox": Property("any", "`backend`, `memory` in bytes, `pids`.", required=False),
+        "triggers": Property("any", "Values whose change restarts it.", required=False),
+    }
+    outputs: ClassVar[Mapping[str, Property]] = {
+        "url": Property("string", "Its address, where it listens.", required=False),
+        **OWNED,
+    }
     replace_keys: ClassVar[frozenset[str]] = frozenset({"name"})
 
     def __init__(self, paths: StagePaths) -> None:
@@ -46,8 +64,9 @@ class ProcessResource(Resource):
 
     def check(self, news: Properties, olds: Properties | None) -> Checked:  # noqa: ARG002
         """Refuse inputs that nobody reads, and fill in defaults."""
-        failures = [CheckFailure(name, "there is no such input") for name in news if name not in _KNOWN]
-        failures += [CheckFailure(name, "is missing") for name in ("name", "module", "config") if name not in news]
+        failures = [CheckFailure(name, "there is no such input") for name in news if name not in self.inputs]
+        needed = (name for name, each in self.inputs.items() if each.required)
+        failures += [CheckFailure(name, "is missing") for name in needed if name not in news]
         if news.get("role", "") not in _ROLES:
             failures.append(CheckFailure("role", f"is none of {', '.join(filter(None, _ROLES))}"))
         return Checked({"listens": False, "ready": "none", "role": "", **news}, tuple(failures))

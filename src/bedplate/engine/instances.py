@@ -1,61 +1,134 @@
 """The providers of one run, by the reference (`urn::id`) that stands in the state of every resource.
 
-Goes in: providers that the program registers, and those that the state names. Comes out: for a resource in state, the
-`Resource` that manages it. A provider that no program registers in this run (its resources are only read or deleted) is
-opened from its state when it is first needed.
+Goes in: the state, which also holds what the program has registered so far. Comes out: for a resource, the `Resource`
+that manages it; a provider is a resource itself, managed by a `ProviderType`. A provider is opened when it is first
+needed and configured with the inputs that its own state has.
 """
 
 from __future__ import annotations
 
 import threading
+import uuid
+from typing import Any
 
 from bedplate.engine.packages import Packages, Provider, Subject
-from bedplate.engine.provider import Resource
+from bedplate.engine.provider import Checked, Created, Diff, Properties, ReadResult, Resource
 from bedplate.engine.state import PROVIDER_PREFIX, ResourceState, Snapshot
 from bedplate.engine.values import plain
 
+VERSION = "version"
+"""Input of every provider: the version of its plugin."""
+
 
 class Instances:
-    """Configured providers. Called from several threads."""
+    """Opened providers. Called from several threads."""
 
     def __init__(self, packages: Packages, snapshot: Snapshot) -> None:
-        self.packages = packages
+        self._packages = packages
         self._snapshot = snapshot
-        self._known: dict[str, Provider] = {}
-        self._lock = threading.Lock()
-
-    def add(self, reference: str, provider: Provider) -> None:
-        """Remember a provider that is configured."""
-        with self._lock:
-            self._known[reference] = provider
-
-    def of(self, reference: str) -> Provider:
-        """The provider with this reference, from this run or opened as the state has it. Raises BedplateError."""
-        # Under the lock: two resources that need the same provider must not start its plugin twice.
-        with self._lock:
-            if reference not in self._known:
-                self._known[reference] = self._from_state(reference)
-            return self._known[reference]
-
-    def _from_state(self, reference: str) -> Provider:
-        urn, _, id = reference.rpartition("::")
-        known = (r for r in self._snapshot.resources.values() if r.urn == urn and r.id == id)
-        state = next(known, None)
-        if state is None:
-            # Written by a version that gave default providers no entry: all they had was the name in the URN.
-            return self.packages.open(urn.split("::")[2].rpartition("$")[2].removeprefix(PROVIDER_PREFIX))
-        inputs = plain(state.inputs)
-        provider = self.packages.open(state.type.removeprefix(PROVIDER_PREFIX), str(inputs.get("version", "")))
-        provider.configure(state.urn, state.id, inputs)
-        return provider
+        self._configured: dict[str, tuple[Properties, Provider]] = {}
+        self._opened: dict[str, Provider] = {}
+        self._lock = threading.RLock()
 
     def resource(self, state: ResourceState) -> Resource:
-        """What manages this resource. Raises BedplateError where its package or its type is not to be found."""
-        if not state.provider:
-            return self.packages.open(state.type.partition(":")[0]).resource(subject_of(state))
-        return self.of(state.provider).resource(subject_of(state))
+        """What manages this resource, or this provider. Raises BedplateError where its package or type is not found."""
+        if state.type.startswith(PROVIDER_PREFIX):
+            return ProviderType(self, state)
+        return self.of(state.provider or state.type.partition(":")[0]).resource(subject_of(state))
+
+    def of(self, reference: str) -> Provider:
+        """The configured provider with this reference. Raises BedplateError.
+
+        The id in it may be unknown, in the preview of a new provider. A package's bare name stands for a provider of
+        which the state knows nothing.
+        """
+        urn, _, id = reference.rpartition("::")
+        live = self._snapshot.live(urn)
+        # The old copy of a replaced provider still has to delete what it made.
+        old = self._snapshot.resources.get((urn, id))
+        state = live if old is None else old
+        inputs = {} if state is None else plain(state.inputs)
+        # Under the lock: two resources that need the same provider must not start its plugin twice.
+        with self._lock:
+            key = urn if state is live else reference
+            known = self._configured.get(key)
+            if known is None or known[0] != inputs:
+                known = self._configured[key] = (inputs, self._configure(reference, state, inputs))
+            return known[1]
+
+    def _configure(self, reference: str, state: ResourceState | None, inputs: Properties) -> Provider:
+        package = package_of(reference)
+        if state is None:
+            return self._open(package, {})
+        # The one that has checked the inputs; it can be configured once.
+        provider = (None if state.delete else self._opened.pop(state.urn, None)) or self._open(package, inputs)
+        provider.configure(state.urn, state.id, _own(inputs))
+        return provider
+
+    def opened(self, urn: str, package: str, inputs: Properties) -> Provider:
+        """A provider of the package for this URN, not configured: enough to check and compare configurations."""
+        with self._lock:
+            if urn not in self._opened:
+                self._opened[urn] = self._open(package, inputs)
+            return self._opened[urn]
+
+    def _open(self, package: str, inputs: Properties) -> Provider:
+        return self._packages.open(package, str(inputs.get(VERSION, "")))
+
+
+class ProviderType(Resource):
+    """A provider as a resource of its own: its inputs are its configuration, and making it is nothing but an id."""
+
+    def __init__(self, instances: Instances, state: ResourceState) -> None:
+        self._instances, self._urn = instances, state.urn
+        self._package = state.type.removeprefix(PROVIDER_PREFIX)
+
+    def _provider(self, inputs: Properties) -> Provider:
+        return self._instances.opened(self._urn, self._package, inputs)
+
+    def check(self, news: Properties, olds: Properties | None) -> Checked:
+        """As the package's provider checks its configuration. The version is the engine's."""
+        checked = self._provider(news).check_config(self._urn, _own(news), None if olds is None else _own(olds))
+        kept = {VERSION: news[VERSION]} if VERSION in news else {}
+        return Checked({**checked.inputs, **kept}, checked.failures)
+
+    def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:  # noqa: ARG002
+        """As the package's provider compares. Another version alone changes the provider in place."""
+        found = self._provider(news).diff_config(self._urn, _own(old_inputs), _own(news))
+        moved = super().diff(id, _version(old_inputs), {}, _version(news))
+        return Diff({**moved.properties, **found.properties}, found.delete_before_replace, found.note)
+
+    def create(self, news: Properties) -> Created:
+        """An id of its own: resources name the provider by it."""
+        return Created(str(uuid.uuid4()), news)
+
+    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
+        """As it was configured: it exists nowhere else."""
+        return ReadResult(id, inputs, outputs)
+
+    def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
+        """The new configuration, taken up when the next resource needs it."""
+        return news
+
+    def delete(self, id: str, outputs: Properties) -> None:
+        """There is nothing to remove."""
+
+
+def package_of(reference: str) -> str:
+    """The package of a provider by its reference `urn::id`; a bare name is one."""
+    return reference.split("::")[2].rpartition("$")[2].removeprefix(PROVIDER_PREFIX) if "::" in reference else reference
+
+
+def _own(inputs: Properties) -> dict[str, Any]:
+    # `__internal` is Pulumi's own bookkeeping in the states of its CLI.
+    return {key: value for key, value in inputs.items() if key not in {VERSION, "__internal"}}
+
+
+def _version(inputs: Properties) -> dict[str, Any]:
+    return {key: value for key, value in inputs.items() if key == VERSION}
 
 
 def subject_of(state: ResourceState) -> Subject:
     """What calls about a resource in state have to know of it."""
-    return Subject(state.urn, state.type, plain(state.inputs), state.custom_timeouts, state.ignore_changes)
+    timeouts = {key: float(value) for key, value in state.custom_timeouts.items()}
+    return Subject(state.urn, state.type, plain(state.inputs), timeouts, state.ignore_changes)

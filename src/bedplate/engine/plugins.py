@@ -43,6 +43,7 @@ class Plugin(Provider):
         self._process = PluginProcess(executable, environment, log, start)
         self._stub = self._process.stub
         self._supports_preview = True
+        self._known = True
         try:
             self._handshake()
         except BaseException:
@@ -114,12 +115,17 @@ class Plugin(Provider):
             raise self.explained(error, "comparing its configuration") from error
 
     def configure(self, urn: str, id: str, inputs: Properties) -> None:
-        """Hand over the configuration, as values and, for old plugins, as texts."""
-        given = {key: value for key, value in inputs.items() if key != "version"}
-        known = {key: value for key, value in given.items() if not contains(value, type(UNKNOWN))}
+        """Hand over the configuration, as values and, for old plugins, as texts.
+
+        In a preview a part of it may not be known yet: then the plugin is left alone, and its resources are previewed
+        from their inputs.
+        """
+        self._known = not contains(inputs, type(UNKNOWN))
+        if not self._known:
+            return
         request = pb.ConfigureRequest(
-            variables={f"{self.package}:config:{key}": _text(value) for key, value in known.items()},
-            args=to_struct(given),
+            variables={f"{self.package}:config:{key}": _text(value) for key, value in inputs.items()},
+            args=to_struct(inputs),
             acceptSecrets=True,
             sends_old_inputs=True,
             sends_old_inputs_to_delete=True,
@@ -131,10 +137,13 @@ class Plugin(Provider):
 
     def resource(self, subject: Subject) -> Resource:
         """The plugin's type, bound to one resource. Whether it has the type shows when it is called."""
-        return PluginResource(self, subject, supports_preview=self._supports_preview)
+        known = PluginResource(self, subject, supports_preview=self._supports_preview)
+        return known if self._known else Unconfigured(self.package)
 
     def invoke(self, token: str, args: Properties, *, preview: bool) -> Invoked:
-        """Call a function of the plugin."""
+        """Call a function of the plugin. Nothing is known of the result before the configuration is."""
+        if not self._known:
+            raise Unconfigured(self.package).refusal()
         response = self.call("Invoke", pb.InvokeRequest(tok=token, args=to_struct(args), preview=preview))
         return Invoked(from_struct(getattr(response, "return")), failures_of(response))
 
@@ -149,6 +158,29 @@ class Plugin(Provider):
     def close(self) -> None:
         """End the process."""
         self._process.close()
+
+
+class Unconfigured(Resource):
+    """A resource of a provider whose configuration is not known yet: all that can be told stands in its inputs."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def refusal(self) -> BedplateError:
+        """Why it cannot be asked."""
+        return BedplateError(Problem("BP244", f"the configuration of the provider {self._package} is not known yet"))
+
+    def create(self, news: Properties) -> Created:  # noqa: ARG002
+        """Never in a preview."""
+        raise self.refusal()
+
+    def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:  # noqa: ARG002
+        """It cannot be asked."""
+        raise self.refusal()
+
+    def delete(self, id: str, outputs: Properties) -> None:  # noqa: ARG002
+        """Never in a preview."""
+        raise self.refusal()
 
 
 class PluginResource(Resource):

@@ -113,6 +113,20 @@ class ReadResult:
     outputs: Properties
 
 
+@dataclass(frozen=True)
+class Property:
+    """One property of a resource type, as a package's schema tells it.
+
+    `kind` is `string`, `integer`, `number`, `boolean` or `any`, with `[]` behind it for a list and `{}` for a map. An
+    input that is not `kept` is no output.
+    """
+
+    kind: str
+    description: str
+    required: bool = True
+    kept: bool = True
+
+
 class Incomplete(BedplateError):
     """What `create` and `update` raise where the resource exists, but did not come up as it should.
 
@@ -133,6 +147,10 @@ class Resource(ABC):
 
     type: ClassVar[str]
     """The type token, `bedplate:local:Process`."""
+    inputs: ClassVar[Mapping[str, Property]] = {}
+    """Every input, for the package's schema."""
+    outputs: ClassVar[Mapping[str, Property]] = {}
+    """Every output that is not an input, for the package's schema."""
     secret_outputs: ClassVar[frozenset[str]] = frozenset()
     """Top-level outputs that are secret: encrypted in state, never printed."""
 

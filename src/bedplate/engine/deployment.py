@@ -7,30 +7,27 @@ and a ledger that says what is. It decides; `operations` calls providers. It kno
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bedplate.engine.admission import Admission, Left
-from bedplate.engine.api import DEFAULTS, Options, Registry
+from bedplate.engine.aliases import alias_urns
+from bedplate.engine.api import DEFAULTS, Event, Options
+from bedplate.engine.deciding import Decider, carried
 from bedplate.engine.diffing import diff_properties, same
 from bedplate.engine.faults import problems_of
-from bedplate.engine.goals import Goal, StackId, alias_urns
-from bedplate.engine.operations import Operations, resource_type
-from bedplate.engine.paths import keep_old, matches
-from bedplate.engine.provider import UNKNOWN, Checked, Diff, DiffKind, Resource
+from bedplate.engine.goals import Goal, StackId
+from bedplate.engine.operations import Operations, protected, step_of
+from bedplate.engine.paths import keep_old, parse
+from bedplate.engine.provider import UNKNOWN
+from bedplate.engine.providing import Providers, is_default
 from bedplate.engine.running import Stopped
-from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, Drop, Put, Rename, ResourceState
-from bedplate.engine.values import annotate, contains, plain, seal
+from bedplate.engine.state import STACK_TYPE, Mark, Put, Rename, ResourceState
+from bedplate.engine.taking import get
+from bedplate.engine.values import contains, plain
 from bedplate.problems import BedplateError, Problem
-
-_REPLACING = {
-    DiffKind.ADD: DiffKind.ADD_REPLACE,
-    DiffKind.DELETE: DiffKind.DELETE_REPLACE,
-    DiffKind.UPDATE: DiffKind.UPDATE_REPLACE,
-}
 
 
 @dataclass
@@ -38,9 +35,9 @@ class Deployment:
     """The state of one run. `register`, `read` and `set_outputs` are called from several threads."""
 
     stack: StackId
-    registry: Registry
     operations: Operations
     options: Options = DEFAULTS
+    config: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,9 +46,12 @@ class Deployment:
         self._failed: list[Problem] = []
         self._registered: dict[str, ResourceState | None] = {}
         self._aliases: dict[str, tuple[str, ...]] = {}
-        self._providers: dict[str, str] = {}
+        self._adopted: dict[str, str] = {}
+        self._goals: dict[str, Goal] = {}
         self._stack_outputs: Mapping[str, Any] | None = None
         self.snapshot = self.operations.ledger.snapshot
+        self.providers = Providers(self.stack, self.operations, self.config)
+        self.decider = Decider(self.operations, self.providers, self._registered)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -69,28 +69,36 @@ class Deployment:
 
     def register(self, goal: Goal) -> ResourceState:
         """Make a resource what the goal says. Raises BedplateError, or Stopped after the first failure."""
+        goal = goal.under(self._goals.get(goal.parent))
         with self._guard(goal):
             urn = self._claim(goal)
             old = self._adopt_alias(urn, goal) or self.snapshot.live(urn)
             if not self.admission.admits(urn, goal, old) and old is not None:
                 state = self.operations.keep(old, old)
-            elif goal.custom:
-                state = self._register_custom(urn, goal, None if old and old.external else old)
             else:
-                state = self._register_component(urn, goal, old)
+                state = self._register(goal, self._wanted(urn, goal), old)
             self._registered[urn] = state
             return state
 
+    def _register(self, goal: Goal, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
+        if not goal.custom:
+            return self._register_component(wanted, old)
+        state = self.decider.decide(goal, wanted, old)
+        if goal.is_provider:
+            self.providers.note(state)
+        return state
+
     def read(self, goal: Goal) -> ResourceState:
         """Take up a resource that exists outside of the stack."""
+        goal = replace(goal, provider=goal.under(self._goals.get(goal.parent)).provider)
         with self._guard(goal):
             urn = self._claim(goal)
-            state = replace(self._wanted(urn, goal, goal.inputs), provider=self._default_provider(goal), external=True)
-            old = self.snapshot.live(urn)
+            old = self._adopt_alias(urn, goal) or self.snapshot.live(urn)
             if not self.admission.admits(urn, goal, old) and old is not None:
                 found = self.operations.keep(old, old)
             else:
-                found = self.operations.read(resource_type(self.registry, goal.type), state, old)
+                wanted = replace(self._wanted(urn, goal), external=True)
+                found = get(self.operations, self.operations.instances.resource(wanted), wanted, old)
             self._registered[urn] = found
             return found
 
@@ -119,14 +127,15 @@ class Deployment:
         self._keep_outputs()
         every = self.snapshot.ordered()
         doomed = [r for r in every if r.delete or r.urn not in self._registered]
-        doomed = self.admission.deletable([r for r in doomed if not r.type.startswith(PROVIDER_PREFIX)], every)
+        doomed = self.admission.deletable([r for r in doomed if not is_default(r)], every)
         try:
-            self.operations.delete_all(doomed, self.registry, keep_going=self.admission.keep_going)
+            self.operations.delete_all(doomed, keep_going=self.admission.keep_going)
         except BedplateError as error:
             self.fail(error.problems)
         if self._failed:
             raise BedplateError(*self._failed)
-        self._drop_unused_providers()
+        if unused := self.providers.unused():
+            self.operations.record(*unused)
 
     def _keep_outputs(self) -> None:
         root = self.snapshot.live(self.stack.urn("", STACK_TYPE, f"{self.stack.project}-{self.stack.stack}"))
@@ -179,119 +188,82 @@ class Deployment:
                         fix="give each resource of a type its own name",
                     )
                 )
+            if urn in self._adopted:
+                raise _taken(goal, urn, self._adopted[urn])
             self._registered[urn] = None
+            self._goals[urn] = goal
         return urn
 
     def _adopt_alias(self, urn: str, goal: Goal) -> ResourceState | None:
         urns = alias_urns(goal, self.stack, self._aliases.get(goal.parent, ()))
         with self._lock:
             self._aliases[urn] = urns
-        if self.snapshot.live(urn) is not None:
-            return None
-        for old_urn in urns:
-            if self.snapshot.live(old_urn) is not None and old_urn not in self._registered:
+            if self.snapshot.live(urn) is not None:
+                return None
+            for old_urn in urns:
+                if old_urn in self._adopted:
+                    raise _taken(goal, old_urn, self._adopted[old_urn])
+                if self.snapshot.live(old_urn) is None:
+                    continue
+                if old_urn in self._registered:
+                    raise _taken(goal, old_urn, old_urn)
+                self._adopted[old_urn] = urn
                 self.operations.record(Rename(old_urn, urn))
                 return self.snapshot.live(urn)
         return None
 
-    def _wanted(self, urn: str, goal: Goal, inputs: Mapping[str, Any]) -> ResourceState:
-        parent = self._registered.get(goal.parent)
-        protect = goal.protect if goal.protect is not None else bool(parent and parent.protect)
-        retain = goal.retain_on_delete
+    def _wanted(self, urn: str, goal: Goal) -> ResourceState:
         return ResourceState(
             urn=urn,
             type=goal.type,
             custom=goal.custom,
             id=goal.id,
-            inputs=inputs,
+            inputs=goal.inputs,
             parent=goal.parent,
             dependencies=goal.dependencies,
             property_dependencies=goal.property_dependencies,
-            protect=protect,
-            retain_on_delete=retain if retain is not None else bool(parent and parent.retain_on_delete),
+            provider=self.providers.reference(goal) if goal.custom and not goal.is_provider else "",
+            protect=bool(goal.protect),
+            retain_on_delete=bool(goal.retain_on_delete),
+            import_id=goal.import_id,
+            deleted_with=goal.deleted_with,
+            replace_with=goal.replace_with,
+            replacement_trigger=goal.replacement_trigger,
+            ignore_changes=goal.ignore_changes,
+            replace_on_changes=goal.replace_on_changes,
+            hide_diff=tuple(map(parse, goal.hide_diffs)),
+            custom_timeouts=goal.custom_timeouts,
             additional_secret_outputs=goal.additional_secret_outputs,
         )
 
-    def _register_component(self, urn: str, goal: Goal, old: ResourceState | None) -> ResourceState:
-        wanted = self._wanted(urn, goal, goal.inputs)
+    def _register_component(self, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
         if old is None:
             return self.operations.put_component("create", wanted)
-        wanted = _carry(wanted, old, old.outputs)
-        diff = diff_properties(plain(old.inputs), plain(goal.inputs))
+        if old.custom:
+            return self._become_component(wanted, old)
+        wanted = carried(wanted, old)
+        given = keep_old(old.inputs, wanted.inputs, wanted.ignore_changes)
+        diff = diff_properties(plain(old.inputs), plain(given))
         if diff.changes:
             return self.operations.put_component("update", wanted, diff)
         return self.operations.keep(wanted, old)
 
-    def _register_custom(self, urn: str, goal: Goal, old: ResourceState | None) -> ResourceState:
-        resource = resource_type(self.registry, goal.type)
-        provider = self._default_provider(goal)
-        given = goal.inputs if old is None else keep_old(old.inputs, goal.inputs, goal.ignore_changes)
-
-        def wanted(olds: Mapping[str, Any] | None) -> ResourceState:
-            checked = resource.check(plain(given), None if olds is None else plain(olds))
-            return replace(self._wanted(urn, goal, _accept(checked, given)), provider=provider)
-
-        if old is None:
-            return self.operations.create(resource, wanted(None))
-        new = _carry(wanted(old.inputs), old, old.outputs)
-        diff = _compare(resource, old, new, goal)
-        if not diff.changes:
-            names = {*goal.additional_secret_outputs, *resource.secret_outputs}
-            kept = annotate(seal(old.outputs, names), new.inputs)
-            return self.operations.keep(replace(new, outputs=kept), old)
-        if not diff.replaces:
-            return self.operations.update(resource, old, new, diff)
-        before = diff.delete_before_replace if goal.delete_before_replace is None else goal.delete_before_replace
-        return self.operations.replace(resource, old, wanted(None), replace(diff, delete_before_replace=before))
-
-    def _default_provider(self, goal: Goal) -> str:
-        package = goal.package
-        name = "default" + ("_" + goal.version.replace(".", "_") if goal.version else "")
-        type_ = PROVIDER_PREFIX + package
-        urn = self.stack.urn("", type_, name)
-        # Registrations race for it: one makes it, the others wait.
-        with self._lock:
-            if urn not in self._providers:
-                old = self.snapshot.live(urn)
-                inputs = {"version": goal.version} if goal.version else {}
-                state = old or self.operations.stamp(
-                    ResourceState(urn=urn, type=type_, custom=True, id=str(uuid.uuid4()), inputs=inputs, outputs=inputs)
-                )
-                if old is None:
-                    self.operations.record(Put(state))
-                self._providers[urn] = f"{urn}::{state.id}"
-            return self._providers[urn]
-
-    def _drop_unused_providers(self) -> None:
-        used = {r.provider.rpartition("::")[0] for r in self.snapshot.resources.values()}
-        unused = [
-            r for r in self.snapshot.resources.values() if r.type.startswith(PROVIDER_PREFIX) and r.urn not in used
-        ]
-        if unused:
-            self.operations.record(*(Drop(r.urn) for r in unused))
+    def _become_component(self, wanted: ResourceState, old: ResourceState) -> ResourceState:
+        if old.protect and wanted.protect:
+            raise protected(old, "replaced")
+        self.decider.replaced.add(wanted.urn)
+        self.operations.record(Mark(wanted.urn))
+        state = self.operations.put_component("create-replacement", wanted)
+        self.operations.emit(Event("done", step_of("replace", state, old=old)))
+        return state
 
 
-def _carry(wanted: ResourceState, old: ResourceState, outputs: Mapping[str, Any]) -> ResourceState:
-    """What stays when a resource is kept or updated: its id, outputs, creation, and fields of other engines."""
-    return replace(wanted, id=old.id, outputs=outputs, created=old.created, modified=old.modified, extra=old.extra)
-
-
-def _compare(resource: Resource, old: ResourceState, new: ResourceState, goal: Goal) -> Diff:
-    diff = resource.diff(old.id, plain(old.inputs), plain(old.outputs), plain(new.inputs))
-    if not goal.replace_on_changes:
-        return diff
-    forced = {
-        path: _REPLACING.get(kind, kind)
-        for path, kind in diff.properties.items()
-        if any(matches(pattern, path) for pattern in goal.replace_on_changes)
-    }
-    return replace(diff, properties={**diff.properties, **forced})
-
-
-def _accept(checked: Checked, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    if checked.failures:
-        raise BedplateError(
-            *(Problem("BP205", f"{f.property}: {f.reason}" if f.property else f.reason) for f in checked.failures)
+def _taken(goal: Goal, alias: str, by: str) -> BedplateError:
+    return BedplateError(
+        Problem(
+            "BP223",
+            f"{goal.name} was {alias.split('::', 3)[-1]} by an alias, and so is {by.split('::', 3)[-1]}",
+            detail=alias,
+            fix="leave the alias to one of them",
         )
-    inputs: Mapping[str, Any] = annotate(dict(checked.inputs), given)
-    return inputs
+    )

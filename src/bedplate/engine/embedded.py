@@ -9,21 +9,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from bedplate.engine.api import DEFAULTS, EventSink, Options, Outcome, Program, Registry, StackRef, Step
+from bedplate.engine.api import DEFAULTS, Event, EventSink, Options, Outcome, Program, Registry, StackRef, Step
+from bedplate.engine.builtins import builtins
 from bedplate.engine.deployment import Deployment
 from bedplate.engine.goals import StackId
-from bedplate.engine.lock import held
-from bedplate.engine.operations import Operations, resource_type, same_step
+from bedplate.engine.history import Begun, whoami
+from bedplate.engine.instances import Instances
+from bedplate.engine.operations import Operations, same_step
+from bedplate.engine.packages import Packages, Provider
 from bedplate.engine.pending import resolve
-from bedplate.engine.provider import Resource
+from bedplate.engine.places import Place, place_of
+from bedplate.engine.providing import is_default
+from bedplate.engine.references import read_outputs
 from bedplate.engine.refreshing import refresh
 from bedplate.engine.running import Run, Stopped, stopped_error
 from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState, Snapshot
-from bedplate.engine.storage import Ledger, Loaded, Storage, load
+from bedplate.engine.storage import Ledger, Loaded, Storage, load, opened
 from bedplate.engine.targets import Selection
 from bedplate.engine.values import masked
 from bedplate.problems import BedplateError, Problem
@@ -60,8 +65,10 @@ class EmbeddedEngine:
     ) -> Outcome:
         """What `up` would do. Changes nothing on disk and calls no provider but to check, compare and read."""
         with self._under_way("the preview", options) as run:
-            ledger = Ledger(load(stack.folder, self._environment), None)
-            operations = Operations(ledger, True, self._clock, run, on_event)
+            ledger = Ledger(load(self._place(stack), self._environment), None)
+            operations = Operations(
+                ledger, True, self._clock, run, self._instances(stack, run, ledger, on_event), on_event
+            )
             return self._run(stack, program, config, operations, options)
 
     def imagine(self, stack: StackRef, program: Program, configs: Sequence[Mapping[str, str]]) -> Outcome:
@@ -69,11 +76,11 @@ class EmbeddedEngine:
 
         Everything is a preview in memory: no state is read, and none is written.
         """
-        nothing = Loaded(Snapshot(), Keyring(stack.folder, None, self._environment), "", False, False)
+        nothing = Loaded(Snapshot(), Keyring(stack.folder, None, self._environment))
         ledger, outcome = Ledger(nothing, None), Outcome(())
         for config in configs:
             with self._under_way("the preview", DEFAULTS) as run:
-                operations = Operations(ledger, True, self._clock, run)
+                operations = Operations(ledger, True, self._clock, run, self._instances(stack, run, ledger))
                 outcome = self._run(stack, program, config, operations, DEFAULTS)
         return outcome
 
@@ -87,9 +94,9 @@ class EmbeddedEngine:
         on_event: EventSink | None = None,
     ) -> Outcome:
         """Make the stack what the program says. Raises BedplateError; the state then holds what did happen."""
-        with self._under_way("the update", options) as run, self._opened(stack, "up") as storage:
-            operations = Operations(storage.ledger, False, self._clock, run, on_event)
-            resolve(operations, self._registry)
+        with self._under_way("the update", options) as run, self._opened(stack, "up", options.message) as storage:
+            operations = self._operations(stack, run, storage, on_event)
+            resolve(operations)
             return self._run(stack, program, config, operations, options)
 
     def refresh(
@@ -106,23 +113,24 @@ class EmbeddedEngine:
         """
         with self._under_way("the refresh", options) as run:
             if preview:
-                ledger = Ledger(load(stack.folder, self._environment), None)
-                return self._refresh(Operations(ledger, True, self._clock, run, on_event), options)
-            with self._opened(stack, "refresh") as storage:
-                operations = Operations(storage.ledger, False, self._clock, run, on_event)
+                ledger = Ledger(load(self._place(stack), self._environment), None)
+                return self._refresh(
+                    Operations(ledger, True, self._clock, run, self._instances(stack, run, ledger, on_event), on_event),
+                    options,
+                )
+            with self._opened(stack, "refresh", options.message) as storage:
+                operations = self._operations(stack, run, storage, on_event)
                 return self._refresh(operations, options)
 
     def destroy(self, stack: StackRef, *, options: Options = DEFAULTS, on_event: EventSink | None = None) -> Outcome:
         """Delete every resource, in reverse order of dependency, and at the end the state."""
-        with self._under_way("destroying", options) as run, self._opened(stack, "destroy") as storage:
-            operations = Operations(storage.ledger, False, self._clock, run, on_event)
-            resolve(operations, self._registry)
+        with self._under_way("destroying", options) as run, self._opened(stack, "destroy", options.message) as storage:
+            operations = self._operations(stack, run, storage, on_event)
+            resolve(operations)
             _refuse_pending(storage.ledger)
             if options.refresh:
                 self._refresh(operations, options)
-            operations.delete_all(
-                _deletable(storage.ledger, options), self._registry, keep_going=options.continue_on_error
-            )
+            operations.delete_all(_deletable(storage.ledger, options), keep_going=options.continue_on_error)
             return Outcome(tuple(operations.steps))
 
     def cancel(self) -> None:
@@ -132,7 +140,7 @@ class EmbeddedEngine:
 
     def outputs(self, stack: StackRef) -> Mapping[str, Any] | None:
         """The stack's outputs after the last update, secrets masked; None where nothing was ever deployed."""
-        loaded = load(stack.folder, self._environment, decrypt=False)
+        loaded = load(self._place(stack), self._environment, decrypt=False)
         if not loaded.exists:
             return None
         roots = (r for r in loaded.snapshot.resources.values() if r.type == STACK_TYPE)
@@ -141,23 +149,16 @@ class EmbeddedEngine:
 
     def resources(self, stack: StackRef) -> tuple[Step, ...]:
         """The resources in state, each as a `same` step, secrets masked, needed ones first."""
-        loaded = load(stack.folder, self._environment, decrypt=False)
+        loaded = load(self._place(stack), self._environment, decrypt=False)
         found = loaded.snapshot.ordered()
         return tuple(same_step(r) for r in found if not r.type.startswith(PROVIDER_PREFIX))
 
-    @contextmanager
-    def _opened(self, stack: StackRef, kind: str) -> Iterator[Storage]:
-        with held(stack.folder / "lock.json", kind, self._clock):
-            storage = Storage(stack.folder, self._version, self._clock, self._environment)
-            try:
-                yield storage
-            except BaseException:
-                storage.fold()
-                raise
-            if all(r.type.startswith(PROVIDER_PREFIX) for r in storage.ledger.snapshot.resources.values()):
-                storage.erase()
-            else:
-                storage.fold()
+    def _place(self, stack: StackRef) -> Place:
+        return place_of(stack, self._environment)
+
+    def _opened(self, stack: StackRef, kind: str, message: str = "") -> AbstractContextManager[Storage]:
+        begun = Begun(kind, self._clock(), message, whoami())
+        return opened(self._place(stack), begun, self._version, self._clock, self._environment)
 
     @contextmanager
     def _under_way(self, what: str, options: Options) -> Iterator[Run]:
@@ -172,11 +173,28 @@ class EmbeddedEngine:
             run.close()
 
     def _refresh(self, operations: Operations, options: Options) -> Outcome:
-        refresh(operations, Selection(options), self._find, keep_going=options.continue_on_error)
+        refresh(operations, Selection(options), operations.instances.resource, keep_going=options.continue_on_error)
         return Outcome(tuple(operations.steps))
 
-    def _find(self, state: ResourceState) -> Resource:
-        return resource_type(self._registry, state.type)
+    def _operations(self, stack: StackRef, run: Run, storage: Storage, on_event: EventSink | None) -> Operations:
+        instances = self._instances(stack, run, storage.ledger, on_event)
+        return Operations(storage.ledger, False, self._clock, run, instances, on_event, steps=storage.steps)
+
+    def _instances(self, stack: StackRef, run: Run, ledger: Ledger, on_event: EventSink | None = None) -> Instances:
+        def log(message: str) -> None:
+            if on_event is not None:
+                on_event(Event("log", message=message))
+
+        def start(package: str, version: str) -> Provider:
+            # Loads gRPC, which nothing needs but plugins.
+            from bedplate.engine.plugins import opener
+
+            return opener(self._environment, log)(package, version)
+
+        own = builtins(lambda name: read_outputs(name, stack, self._environment))
+        packages = Packages({**self._registry, **own}, start)
+        run.ending(packages.close)
+        return Instances(packages, ledger.snapshot)
 
     def _run(
         self,
@@ -191,7 +209,7 @@ class EmbeddedEngine:
 
         if options.refresh:
             self._refresh(operations, options)
-        deployment = Deployment(StackId(stack.project, stack.name), self._registry, operations, options)
+        deployment = Deployment(StackId(stack.project, stack.name), operations, options, config)
         run(program, deployment, config, preview=operations.preview, on_event=operations.emit)
         deployment.finish()
         return Outcome(tuple(operations.steps), masked(deployment.stack_outputs))
@@ -217,4 +235,4 @@ def _refuse_pending(ledger: Ledger) -> None:
 def _deletable(ledger: Ledger, options: Options) -> list[ResourceState]:
     every, selection = ledger.snapshot.ordered(), Selection(options)
     selection.require_known({r.urn for r in every})
-    return selection.narrowed([r for r in every if not r.type.startswith(PROVIDER_PREFIX)], every)
+    return selection.narrowed([r for r in every if not is_default(r)], every)

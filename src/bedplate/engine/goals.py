@@ -1,17 +1,21 @@
 """What a program asks for: one resource registration as a value, and the URNs that name it.
 
-Goes in: `RegisterResourceRequest` and `ReadResourceRequest` of `pulumirpc`. Comes out: a `Goal`. An option that the
-engine does not implement is refused by its name here, so that none is ever accepted and ignored.
+Comes out of `requests`, which reads the SDK's messages. It decides nothing and imports no Pulumi.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
-from bedplate.engine.values import from_struct
 from bedplate.problems import BedplateError, Problem
+
+PROVIDER_TYPE: Final = "pulumi:providers:"
+# Units of Go's durations, which `customTimeouts` is written in (https://pkg.go.dev/time#ParseDuration), in seconds.
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,11 @@ class AliasSpec:
 
 @dataclass(frozen=True)
 class Goal:
-    """A resource as the program wants it. `id` is given for a resource to be read, not made."""
+    """A resource as the program wants it. `id` is given for a resource to be read, not made.
+
+    `provider` is a provider's reference (`urn::id`), `providers` has those that children take, by package. Options that
+    are None were not written.
+    """
 
     type: str
     name: str
@@ -39,18 +47,53 @@ class Goal:
     dependencies: tuple[str, ...] = ()
     property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     version: str = ""
+    provider: str = ""
+    providers: Mapping[str, str] = field(default_factory=dict)
     protect: bool | None = None
     retain_on_delete: bool | None = None
     delete_before_replace: bool | None = None
+    deleted_with: str = ""
+    replace_with: tuple[str, ...] = ()
+    replacement_trigger: Any = None
+    import_id: str = ""
     ignore_changes: tuple[str, ...] = ()
     replace_on_changes: tuple[str, ...] = ()
+    hide_diffs: tuple[str, ...] = ()
     additional_secret_outputs: tuple[str, ...] = ()
+    custom_timeouts: Mapping[str, float] = field(default_factory=dict)
     aliases: tuple[AliasSpec, ...] = ()
 
     @property
     def package(self) -> str:
         """The package of the type token: `bedplate` of `bedplate:local:Process`."""
         return self.type.partition(":")[0]
+
+    @property
+    def is_provider(self) -> bool:
+        """Whether the resource is itself a provider."""
+        return self.type.startswith(PROVIDER_TYPE)
+
+    def under(self, parent: Goal | None) -> Goal:
+        """The goal with what it has from its parent: protect, retainOnDelete, deletedWith and the provider."""
+        if parent is None:
+            return self
+        return replace(
+            self,
+            protect=parent.protect if self.protect is None else self.protect,
+            retain_on_delete=parent.retain_on_delete if self.retain_on_delete is None else self.retain_on_delete,
+            deleted_with=self.deleted_with or parent.deleted_with,
+            provider=self.provider or self._inherited_provider(parent),
+            providers=self.providers if self.custom else {**parent.providers, **self.providers},
+        )
+
+    def _inherited_provider(self, parent: Goal) -> str:
+        fits = not self.custom or reference_package(parent.provider) == self.package
+        return parent.provider if parent.provider and fits else parent.providers.get(self.package, "")
+
+
+def reference_package(reference: str) -> str:
+    """The package of the provider with this reference."""
+    return reference.split("::")[2].rpartition("$")[2].removeprefix(PROVIDER_TYPE) if reference else ""
 
 
 @dataclass(frozen=True)
@@ -68,26 +111,6 @@ class StackId:
         return f"urn:pulumi:{self.stack}::{self.project}::{type}::{name}"
 
 
-# Field of RegisterResourceRequest → the option's name as programs write it.
-_UNSUPPORTED = {
-    "remote": "a remote component",
-    "importId": "import",
-    "provider": "an explicit provider",
-    "providers": "explicit providers",
-    "deletedWith": "deletedWith",
-    "replace_with": "replaceWith",
-    "replacement_trigger": "replacementTrigger",
-    "customTimeouts": "customTimeouts",
-    "transforms": "transforms",
-    "state_migrations": "stateMigrations",
-    "hooks": "resource hooks",
-    "hideDiffs": "hideDiffs",
-    "envVarMappings": "envVarMappings",
-    "pluginDownloadURL": "pluginDownloadURL",
-    "packageRef": "a parameterized package",
-}
-
-
 def unsupported(what: str, who: str = "") -> BedplateError:
     """The error for something that Pulumi has and this engine does not."""
     whose = f"{who}: " if who else ""
@@ -100,86 +123,12 @@ def unsupported(what: str, who: str = "") -> BedplateError:
     )
 
 
-def refuse_unsupported(request: Any) -> None:
-    """Raise BedplateError BP202 that names the first option of the request that is not implemented."""
-    for descriptor, value in request.ListFields():
-        what = _UNSUPPORTED.get(descriptor.name)
-        # An empty message is set by the SDK without anything in it.
-        if what and not (hasattr(value, "ByteSize") and value.ByteSize() == 0):
-            raise unsupported(what, request.name)
-
-
-def goal_of(request: Any) -> Goal:
-    """The goal of a RegisterResourceRequest."""
-    refuse_unsupported(request)
-    if request.type.startswith("pulumi:providers:"):
-        raise unsupported("an explicit provider", request.name)
-    return Goal(
-        type=request.type,
-        name=request.name,
-        custom=request.custom,
-        parent=request.parent,
-        inputs=from_struct(request.object),
-        dependencies=tuple(sorted(request.dependencies)),
-        property_dependencies={k: tuple(sorted(v.urns)) for k, v in request.propertyDependencies.items()},
-        version=request.version,
-        protect=request.protect if request.HasField("protect") else None,
-        retain_on_delete=request.retainOnDelete if request.HasField("retainOnDelete") else None,
-        delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
-        ignore_changes=tuple(request.ignoreChanges),
-        replace_on_changes=tuple(request.replaceOnChanges),
-        additional_secret_outputs=tuple(sorted(request.additionalSecretOutputs)),
-        aliases=(*(AliasSpec(urn=urn) for urn in request.aliasURNs), *map(_alias, request.aliases)),
-    )
-
-
-def read_goal_of(request: Any) -> Goal:
-    """The goal of a ReadResourceRequest: a resource that exists outside of the stack."""
-    refuse_unsupported(request)
-    return Goal(
-        type=request.type,
-        name=request.name,
-        parent=request.parent,
-        id=request.id,
-        inputs=from_struct(request.properties),
-        dependencies=tuple(sorted(request.dependencies)),
-        version=request.version,
-        additional_secret_outputs=tuple(sorted(request.additionalSecretOutputs)),
-    )
-
-
-def _alias(alias: Any) -> AliasSpec:
-    if alias.WhichOneof("alias") == "urn":
-        return AliasSpec(urn=alias.urn)
-    spec = alias.spec
-    parent: str | None = None
-    match spec.WhichOneof("parent"):
-        case "noParent":
-            parent = "" if spec.noParent else None
-        case "parentUrn":
-            parent = spec.parentUrn or None
-    return AliasSpec("", spec.name, spec.type, spec.stack, spec.project, parent)
-
-
-def alias_urns(goal: Goal, stack: StackId, parent_aliases: tuple[str, ...]) -> tuple[str, ...]:
-    """Every URN that the resource may have had: its own aliases, and those that follow from its parent's."""
-    own = goal.aliases
-    found = [alias.urn or _spec_urn(alias, goal, stack, goal.parent) for alias in own]
-    for old_parent in parent_aliases:
-        found.append(stack.urn(old_parent, goal.type, _child_name(goal, old_parent)))
-        inheriting = (a for a in own if not a.urn and a.parent is None)
-        found += [_spec_urn(alias, goal, stack, old_parent) for alias in inheriting]
-    # The SDK sends some aliases twice.
-    return tuple(dict.fromkeys(found))
-
-
-def _spec_urn(alias: AliasSpec, goal: Goal, stack: StackId, parent: str) -> str:
-    where = StackId(alias.project or stack.project, alias.stack or stack.stack)
-    old_parent = parent if alias.parent is None else alias.parent
-    return where.urn(old_parent, alias.type or goal.type, alias.name or goal.name)
-
-
-def _child_name(goal: Goal, old_parent: str) -> str:
-    # Children are often named after their parent: `app-bucket` of `app` was `old-bucket` when `app` was `old`.
-    name, old_name = goal.parent.split("::", 3)[-1], old_parent.split("::", 3)[-1]
-    return old_name + goal.name[len(name) :] if goal.name.startswith(name) else goal.name
+def seconds(text: str, who: str) -> float:
+    """A duration as Go writes it (`5m`, `1h30m`, `1.5s`). Raises BedplateError BP220."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        problem = Problem(
+            "BP220", f"{who}: {text!r} in customTimeouts is not a duration", fix="write `30s`, `5m`, `1h30m`"
+        )
+        raise BedplateError(problem)
+    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))

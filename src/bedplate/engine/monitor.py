@@ -17,7 +17,8 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from bedplate.engine.admission import Left
 from bedplate.engine.api import Event, EventSink
 from bedplate.engine.deployment import Deployment
-from bedplate.engine.goals import goal_of, read_goal_of, unsupported
+from bedplate.engine.goals import unsupported
+from bedplate.engine.requests import goal_of, read_goal_of
 from bedplate.engine.running import Stopped
 from bedplate.engine.values import from_struct, plain, to_struct
 from bedplate.problems import BedplateError

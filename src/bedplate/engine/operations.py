@@ -6,16 +6,16 @@ before and after each call; a `Step` for each, and events. It decides nothing ab
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from bedplate.engine.api import Event, EventSink, Registry, Step
-from bedplate.engine.goals import unsupported
+from bedplate.engine.api import Event, EventSink, Step
+from bedplate.engine.instances import Instances
 from bedplate.engine.ordering import delete_in_order
-from bedplate.engine.provider import UNKNOWN, Diff, Resource
+from bedplate.engine.paths import hide
+from bedplate.engine.provider import UNKNOWN, Created, Diff, Incomplete, Resource
 from bedplate.engine.running import Run, Stopped
 from bedplate.engine.state import (
     Begin,
@@ -29,22 +29,11 @@ from bedplate.engine.state import (
     timestamp,
 )
 from bedplate.engine.storage import Ledger
-from bedplate.engine.values import UNKNOWN_SENTINEL, annotate, contains, masked, plain, seal
+from bedplate.engine.values import annotate, contains, masked, plain, seal
 from bedplate.problems import BedplateError, Problem
 
 T = TypeVar("T")
 _NO_DIFF = Diff()
-
-
-def resource_type(registry: Registry, token: str) -> Resource:
-    """The resource type with this token. Raises BedplateError BP203 with the nearest names."""
-    if token in registry:
-        return registry[token]
-    if token.startswith("pulumi:"):
-        raise unsupported(f"the type {token}")
-    near = difflib.get_close_matches(token, registry, n=1)
-    fix = f"did you mean {near[0]}?" if near else "use a type that is installed, or deploy with the Pulumi CLI"
-    raise BedplateError(Problem("BP203", f"there is no resource type {token}", fix=fix))
 
 
 @dataclass
@@ -55,8 +44,11 @@ class Operations:
     preview: bool
     clock: Callable[[], float]
     run: Run
+    instances: Instances
     on_event: EventSink | None = None
     steps: list[Step] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+    """URNs of what this run deletes: what is `deletedWith` one of them goes along."""
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -93,14 +85,16 @@ class Operations:
     ) -> ResourceState:
         def make() -> ResourceState:
             if self.preview:
-                outputs, new_id = resource.preview_outputs(plain(new.inputs), None), ""
+                outputs, new_id, failure = resource.preview_outputs(plain(new.inputs), None), "", None
             else:
-                made = self._attempt("creating", new, lambda: resource.create(plain(new.inputs)))
+                made, failure = self._made("creating", new, lambda: resource.create(plain(new.inputs)))
                 outputs, new_id = made.outputs, made.id
-            state = self.stamp(replace(new, id=new_id, outputs=self.marked(resource, new, outputs)))
+            state = self.stamp(_came_up(replace(new, id=new_id, outputs=self.marked(resource, new, outputs)), failure))
             # A type that gave the new one the old one's id has replaced it already: deleting the old would delete both.
             marks = [Mark(new.urn)] if replaced and replaced.id != new_id else []
             self.record(*marks, Put(state), Settle(new.urn))
+            if failure is not None:
+                raise failure
             return state
 
         return self.perform(step, make)
@@ -109,25 +103,25 @@ class Operations:
         """Change a resource in place."""
 
         def change() -> ResourceState:
+            arguments = (old.id, plain(old.inputs), plain(old.outputs), plain(new.inputs))
             if self.preview:
-                outputs = resource.preview_outputs(plain(new.inputs), plain(old.outputs))
+                outputs, failure = resource.preview_update(*arguments), None
             else:
-                arguments = (old.id, plain(old.inputs), plain(old.outputs), plain(new.inputs))
-                outputs = self._attempt("updating", new, lambda: resource.update(*arguments))
-            state = self.stamp(replace(new, outputs=self.marked(resource, new, outputs)))
+                made, failure = self._made("updating", new, lambda: Created(old.id, resource.update(*arguments)))
+                outputs = made.outputs
+            state = self.stamp(_came_up(replace(new, outputs=self.marked(resource, new, outputs)), failure))
             self.record(Put(state), Settle(new.urn))
+            if failure is not None:
+                raise failure
             return state
 
         return self.perform(step_of("update", new, diff, old), change)
 
-    def replace(self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff) -> ResourceState:
-        """Make a new resource in place of an old one, which goes before or, by default, at the end of the run."""
-        if old.protect:
-            raise _protected(old, "replaced")
-        if diff.delete_before_replace:
-            self.delete(resource, old, "delete-replaced")
-        left = None if diff.delete_before_replace else old
-        state = self._create(resource, new, step_of("create-replacement", new, diff, old), left)
+    def replace(
+        self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff, *, gone: bool = False
+    ) -> ResourceState:
+        """Make a new resource in place of an old one, which is gone already or goes at the end of the run."""
+        state = self._create(resource, new, step_of("create-replacement", new, diff, old), None if gone else old)
         self.emit(Event("done", step_of("replace", new, diff, old)))
         return state
 
@@ -148,52 +142,54 @@ class Operations:
 
         return self.perform(step_of(op, new, diff), put)
 
-    def read(self, resource: Resource, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
-        """Take up a resource that is not ours."""
-        if wanted.id in {"", UNKNOWN_SENTINEL}:
-            return replace(wanted, id="", outputs=resource.preview_outputs(plain(wanted.inputs), None))
-        found = resource.read(wanted.id, plain(wanted.inputs), {})
-        if found is None:
-            raise BedplateError(Problem("BP208", f"there is no {wanted.type} with the id {wanted.id}"))
-        outputs = self.marked(resource, wanted, found.outputs)
-        state = replace(wanted, id=found.id, outputs=outputs)
-        if old is not None:
-            state = replace(state, created=old.created, modified=old.modified)
-        if state != old:
-            state = self.stamp(state)
-            self.record(Put(state))
-        self.emit(Event("done", step_of("read", state)))
-        return state
+    def delete(
+        self, resource: Resource | None, old: ResourceState, op: str = "delete", *, replacing: bool = False
+    ) -> None:
+        """Remove a resource, or only forget it where there is nothing to call.
 
-    def delete(self, resource: Resource | None, old: ResourceState, op: str = "delete") -> None:
-        """Remove a resource, or only forget it where it is not ours or to be retained."""
-        forget = resource is None or old.external or old.retain_on_delete or not old.custom
+        With `replacing` its entry stays until the new one is made.
+        """
+        end = Put(replace(old, pending_replacement=True)) if replacing else Drop(*old.key)
 
         def remove() -> None:
-            if not self.preview and resource is not None and not forget:
-                doomed = resource
-                self._attempt("deleting", old, lambda: doomed.delete(old.id, plain(old.outputs)))
-            self.record(Drop(*old.key), Settle(old.urn))
+            if not self.preview and resource is not None:
+                self._attempt("deleting", old, lambda: resource.delete(old.id, plain(old.outputs)))
+            self.record(end, Settle(old.urn))
 
         self.perform(step_of(op, old, _NO_DIFF, old, gone=True), remove)
 
-    def delete_all(self, doomed: list[ResourceState], registry: Registry, *, keep_going: bool = False) -> None:
+    def delete_all(self, doomed: list[ResourceState], *, keep_going: bool = False) -> None:
         """Remove resources, dependents first, independent ones at once.
 
         Raises BedplateError with what failed; after that nothing new begins, or with `keep_going` only what the failed
         ones need stays.
         """
-        protected = [_protected(r, "deleted").problems[0] for r in doomed if r.protect and not r.delete]
-        if protected:
-            raise BedplateError(*protected)
-        problems = delete_in_order(doomed, lambda old: self._delete_one(old, registry), self.run, keep_going=keep_going)
+        refused = [protected(r, "deleted").problems[0] for r in doomed if r.protect and not r.delete]
+        if refused:
+            raise BedplateError(*refused)
+        self.gone |= {r.urn for r in doomed}
+        problems = delete_in_order(doomed, self._delete_one, self.run, keep_going=keep_going)
         if problems:
             raise BedplateError(*problems)
 
-    def _delete_one(self, old: ResourceState, registry: Registry) -> None:
+    def _delete_one(self, old: ResourceState) -> None:
         # What is only forgotten needs no type, so that a state outlives the types in it.
-        ours = old.custom and not old.external and not old.retain_on_delete
-        self.delete(resource_type(registry, old.type) if ours else None, old, _delete_op(old))
+        self.delete(self.instances.resource(old) if self.removes(old) else None, old, _delete_op(old))
+
+    def removes(self, old: ResourceState) -> bool:
+        """Whether deleting this calls its provider: it is ours, and nothing else takes it along."""
+        return old.managed and old.deleted_with not in self.gone
+
+    def _made(self, kind: str, new: ResourceState, call: Callable[[], Created]) -> tuple[Created, Incomplete | None]:
+        """What a call made; where it did not come up as it should, the error to raise once it is recorded."""
+
+        def outcome() -> tuple[Created, Incomplete | None]:
+            try:
+                return call(), None
+            except Incomplete as error:
+                return error.created, error
+
+        return self._attempt(kind, new, outcome)
 
     def _attempt(self, kind: str, resource: ResourceState, call: Callable[[], T]) -> T:
         prior = self.ledger.snapshot.pending.get(resource.urn)
@@ -225,6 +221,13 @@ class Operations:
         return performed()
 
 
+def _came_up(state: ResourceState, failure: Incomplete | None) -> ResourceState:
+    """The resource with what it failed with, so that the next run tries an update."""
+    if failure is None:
+        return state
+    return replace(state, extra={**state.extra, "initErrors": [problem.summary for problem in failure.problems]})
+
+
 @dataclass(frozen=True)
 class _Running:
     """Emits `started`, then `done` or `failed`."""
@@ -252,9 +255,9 @@ def step_of(
         name=state.name,
         diff=diff.properties,
         note=diff.note,
-        old_inputs=masked(old.inputs) if old else None,
-        new_inputs=None if gone else masked(state.inputs),
-        old_outputs=masked(old.outputs) if old else None,
+        old_inputs=hide(masked(old.inputs), state.hide_diff) if old else None,
+        new_inputs=None if gone else hide(masked(state.inputs), state.hide_diff),
+        old_outputs=hide(masked(old.outputs), state.hide_diff) if old else None,
     )
 
 
@@ -264,10 +267,15 @@ def same_step(state: ResourceState) -> Step:
 
 
 def _delete_op(old: ResourceState) -> str:
+    if old.pending_replacement:
+        return "remove-pending-replace"
+    if old.external:
+        return "discard-replaced" if old.delete else "discard"
     return "delete-replaced" if old.delete else "delete"
 
 
-def _protected(state: ResourceState, what: str) -> BedplateError:
+def protected(state: ResourceState, what: str) -> BedplateError:
+    """The error for a protected resource that a run would take away."""
     return BedplateError(
         Problem(
             "BP206",

@@ -1,42 +1,39 @@
-"""Property paths of `ignoreChanges` and `replaceOnChanges`: `config.limits.tokens`, `argv[2]`, `labels["a.b"]`, `*`.
+"""Property paths of `ignoreChanges`, `replaceOnChanges` and `hideDiffs`: `config.limits.tokens`, `argv[2]`, `*.port`.
 
-Goes in: paths as programs write them. Comes out: keys, and maps with the values at those paths put back. Wildcards
-inside a path are refused, not guessed at.
+Goes in: paths as programs write them. Comes out: keys (`*` for any), maps with the values at those paths put back, and
+whether a path lies at or below another.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-from bedplate.engine.goals import unsupported
 from bedplate.engine.provider import Properties
 from bedplate.problems import BedplateError, Problem
 
-_PART = re.compile(r'\.?([^.\[\]"*]+)|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]')
+HIDDEN: Final = "[hidden]"
+_PART = re.compile(r'\.?([^.\[\]"*]+|\*)|\[(\d+)\]|\[(\*)\]|\["((?:[^"\\]|\\.)*)"\]')
 Keys = tuple[str | int, ...]
 
 
 def parse(path: str) -> Keys:
     """The keys of a path. Raises BedplateError BP217 where it is none."""
-    if "*" in path:
-        raise unsupported(f"the wildcard in the property path {path!r}")
     keys: list[str | int] = []
     at = 0
     while at < len(path):
         if (match := _PART.match(path, at)) is None:
             raise BedplateError(Problem("BP217", f"{path!r} is not a property path", fix="write `a.b[0]`"))
-        name, index, quoted = match.groups()
-        keys.append(int(index) if index is not None else name if name is not None else quoted.replace('\\"', '"'))
+        name, index, any_index, quoted = match.groups()
+        found = name or any_index
+        keys.append(int(index) if index is not None else found if found is not None else quoted.replace('\\"', '"'))
         at = match.end()
     return tuple(keys)
 
 
 def keep_old(old: Properties, new: Properties, paths: tuple[str, ...]) -> Properties:
-    """`new` with the old values at `paths` (`*` for all): what `ignoreChanges` means."""
-    if "*" in paths:
-        return old
+    """`new` with the old values at `paths`: what `ignoreChanges` means. What is only in one of them goes by the old."""
     result: Any = new
     for path in paths:
         result = _copied(old, result, parse(path))
@@ -59,7 +56,25 @@ def _at(value: Any, key: str | int) -> Any:
 def _copied(old: Any, new: Any, keys: Keys) -> Any:
     if not keys:
         return old
-    key, rest = keys[0], keys[1:]
+    if keys[0] == "*":
+        for key in _every_key(old, new):
+            new = _copied(old, new, (key, *keys[1:]))
+        return new
+    return _copied_at(old, new, keys[0], keys[1:])
+
+
+def _every_key(old: Any, new: Any) -> Iterable[str | int]:
+    match old, new:
+        case Mapping(), Mapping():
+            return (*old, *(key for key in new if key not in old))
+        case list(), list() if len(old) == len(new):
+            return range(len(new))
+        case _:
+            # Which elements of lists of different lengths belong together, nobody knows: nothing is ignored.
+            return ()
+
+
+def _copied_at(old: Any, new: Any, key: str | int, rest: Keys) -> Any:
     before, after = _at(old, key), _at(new, key)
     if (before is _ABSENT or after is _ABSENT) and (rest or before is after):
         return new
@@ -75,7 +90,24 @@ def _copied(old: Any, new: Any, keys: Keys) -> Any:
 
 def matches(pattern: str, path: str) -> bool:
     """Whether a changed path lies at or below a pattern of `replaceOnChanges`."""
-    if pattern == "*":
-        return True
-    keys = parse(pattern)
-    return parse(path)[: len(keys)] == keys
+    keys, found = parse(pattern), parse(path)
+    return len(found) >= len(keys) and all(k in {"*", f} for k, f in zip(keys, found, strict=False))
+
+
+def hide(value: Any, paths: Iterable[Keys]) -> Any:
+    """`value` with what `hideDiffs` names replaced by a word."""
+    for keys in paths:
+        value = _hidden(value, keys)
+    return value
+
+
+def _hidden(value: Any, keys: Keys) -> Any:
+    if not keys:
+        return HIDDEN
+    match value:
+        case Mapping():
+            return {k: _hidden(v, keys[1:]) if keys[0] in {"*", k} else v for k, v in value.items()}
+        case list() | tuple():
+            return [_hidden(v, keys[1:]) if keys[0] in {"*", i} else v for i, v in enumerate(value)]
+        case _:
+            return value

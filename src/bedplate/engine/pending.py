@@ -10,29 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bedplate.engine.api import Event, Registry
-from bedplate.engine.operations import Operations, resource_type
+from bedplate.engine.api import Event
+from bedplate.engine.operations import Operations
 from bedplate.engine.provider import Resource
 from bedplate.engine.state import Drop, Mark, PendingOperation, Put, ResourceState, Settle
 from bedplate.engine.values import annotate, plain, seal
 from bedplate.problems import BedplateError
 
 
-def resolve(operations: Operations, registry: Registry) -> None:
+def resolve(operations: Operations) -> None:
     """Settle every pending operation that can be."""
     for pending in list(operations.ledger.snapshot.pending.values()):
         name, doing = pending.resource.name, pending.type
         try:
-            found = _resolve(operations, registry, pending)
+            found = _resolve(operations, pending)
         except BedplateError as error:
             operations.emit(Event("log", message=f"{name}: {doing} was interrupted and cannot be settled: {error}"))
         else:
             operations.emit(Event("log", message=f"{name}: {doing} was interrupted; {found}"))
 
 
-def _resolve(operations: Operations, registry: Registry, pending: PendingOperation) -> str:
+def _resolve(operations: Operations, pending: PendingOperation) -> str:
     new = pending.resource
-    resource = resource_type(registry, new.type)
+    resource = operations.instances.resource(new)
     match pending.type:
         case "creating" if new.id:
             return _look(operations, resource, new)
@@ -41,7 +41,7 @@ def _resolve(operations: Operations, registry: Registry, pending: PendingOperati
             state = replace(new, id=made.id, outputs=_marked(resource, new, made.outputs))
             old = operations.ledger.snapshot.live(new.urn)
             # A replacement that died: the copy it replaces is still live and has to go at the end.
-            marks = (Mark(old.urn),) if old and old.id != made.id else ()
+            marks = (Mark(old.urn),) if old and not old.pending_replacement and old.id != made.id else ()
             operations.ledger.record(*marks, Put(operations.stamp(state)), Settle(new.urn))
             return f"it was created again as {made.id}"
         case "updating":

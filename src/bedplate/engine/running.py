@@ -42,6 +42,7 @@ class Run:
         self._requests = 0
         self._waiting: dict[int, SimpleQueue[Ended]] = {}
         self._inside = threading.local()
+        self._endings: list[Callable[[], None]] = []
 
     @property
     def stopped(self) -> bool:
@@ -107,8 +108,14 @@ class Run:
         if self.stopped:
             raise Stopped
 
+    def ending(self, call: Callable[[], None]) -> None:
+        """Have `call` made when the run is closed."""
+        self._endings.append(call)
+
     def close(self) -> None:
-        """End the threads once they are done."""
+        """End the threads once they are done, and what has to end with the run."""
+        for ending in self._endings:
+            ending()
         for _ in range(self._threads):
             self._jobs.put(None)
 

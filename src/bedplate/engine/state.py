@@ -66,6 +66,12 @@ class ResourceState:
         return (self.urn, self.id if self.delete else "")
 
     @property
+    def managed(self) -> bool:
+        """Whether deleting it is work for its provider: it exists outside of the state, is ours and not to stay."""
+        entry = not self.custom or self.type.startswith(PROVIDER_PREFIX)
+        return not (entry or self.external or self.retain_on_delete or self.pending_replacement)
+
+    @property
     def needs(self) -> frozenset[str]:
         """URNs of everything that has to exist before this and outlive it."""
         provider = self.provider.rpartition("::")[0]

@@ -37,10 +37,11 @@ class Secret:
 
 def from_struct(struct: Any) -> dict[str, Any]:
     """A protobuf `Struct` as a map. Raises BedplateError BP202 for a value that the engine does not support."""
-    return {key: _from_value(value) for key, value in struct.fields.items()}
+    return {key: from_value(value) for key, value in struct.fields.items()}
 
 
-def _from_value(value: Any) -> Any:
+def from_value(value: Any) -> Any:
+    """A protobuf `Value`: see `from_struct`."""
     match value.WhichOneof("kind"):
         case "string_value":
             text = value.string_value
@@ -52,7 +53,7 @@ def _from_value(value: Any) -> Any:
         case "bool_value":
             return value.bool_value
         case "list_value":
-            return [_from_value(item) for item in value.list_value.values]
+            return [from_value(item) for item in value.list_value.values]
         case "struct_value":
             return _from_map(from_struct(value.struct_value))
         case _:

@@ -233,6 +233,13 @@ class Bench:
         found: dict[str, Any] = json.loads((self.stack.folder / "state.json").read_text("utf-8"))["deployment"]
         return found
 
+    def write_state(self, deployment: Mapping[str, Any]) -> None:
+        """Put another deployment in the place of the state, as nobody should: without its sums."""
+        import json
+
+        (self.stack.folder / "state.json").write_text(json.dumps({"version": 3, "deployment": deployment}))
+        (self.stack.folder / "state.json.sha256").unlink(missing_ok=True)
+
 
 def ops(outcome: Outcome) -> list[str]:
     """The steps on custom resources and components as `op name`, those of the stack itself left out."""

@@ -25,5 +25,11 @@ def test_sigkill_at_every_point_orphans_nothing_and_doubles_nothing(tmp_path: Pa
         assert result["cloud"]["changed@"]["size"] == 2
         assert result["cloud"]["user@"]["refs"] == ["at/moved@y"]
         assert result["pending"] == 0
-        assert result["files"] == ["state.json", "state.json.bak", "state.key"]
+        assert result["files"] == [
+            "history.jsonl",
+            "state.json",
+            "state.json.bak",
+            "state.json.sha256",
+            "state.key",
+        ]
         assert not result["plain"]

@@ -132,7 +132,12 @@ def test_ctrl_c_lets_the_running_step_finish_and_starts_no_other(tmp_path: Path)
     command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "dev"), str(TESTS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "['shop-dev', 'a']\n", done.stderr
-    assert {p.name for p in (tmp_path / "dev").iterdir()} == {"state.json", "state.key"}
+    assert {p.name for p in (tmp_path / "dev").iterdir()} == {
+        "history.jsonl",
+        "state.json",
+        "state.json.sha256",
+        "state.key",
+    }
 
 
 def test_a_replacement_that_keeps_its_id_is_not_deleted_with_the_old_copy(tmp_path: Path) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bedplate.engine.journal import DamagedJournal, Journal, read_journal
+from bedplate.engine.places import Folder
+from bedplate.engine.secrets import Keyring
 from bedplate.problems import BedplateError
 from engine_cloud import Bench, bench_in, ops, refused
 
@@ -52,10 +58,9 @@ def test_fields_of_other_engines_survive_an_update(tmp_path: Path) -> None:
     """A field that this engine does not know stays in the state it came with."""
     bench = bench_in(tmp_path)
     bench.up([{"name": "a"}])
-    path = bench.stack.folder / "state.json"
-    state = json.loads(path.read_text())
-    state["deployment"]["resources"][-1]["sourcePosition"] = "project:///main.py#3,1"
-    path.write_text(json.dumps(state))
+    state = bench.state()
+    state["resources"][-1]["sourcePosition"] = "project:///main.py#3,1"
+    bench.write_state(state)
     bench.up([{"name": "a", "props": {"size": 4}}])
     assert bench.state()["resources"][-1]["sourcePosition"] == "project:///main.py#3,1"
 
@@ -78,6 +83,8 @@ def test_a_damaged_state_is_refused_with_the_way_to_mend_it(content: str, code: 
     bench.up([{"name": "a", "props": {"size": 2}}])
     path = bench.stack.folder / "state.json"
     path.write_text(content)
+    if code == "BP212":
+        (bench.stack.folder / "state.json.sha256").unlink()
     for call in (lambda: bench.up([]), lambda: bench.preview([]), lambda: bench.engine.destroy(bench.stack)):
         problem = refused(call, code)
         assert code == "BP212" or "state.json.bak" in problem.fix
@@ -92,23 +99,69 @@ def test_a_journal_cut_short_is_replayed_up_to_the_cut_and_a_damaged_one_refused
     """A line without its end was never acted on; a broken line in the middle is not guessed at."""
     bench = bench_in(tmp_path)
     bench.up([{"name": "a"}])
-    folder = bench.stack.folder
-    base = __import__("hashlib").sha256((folder / "state.json").read_bytes()).hexdigest()
-    urn = "urn:pulumi:dev::shop::test:index:Thing::a"
-    head = json.dumps({"journal": 1, "base": base}) + "\n"
-    drop = json.dumps({"changes": [["drop", urn, ""]]}) + "\n"
-    (folder / "journal.jsonl").write_text(head + drop + '{"changes": [["put", {"ur')
+    path = bench.stack.folder / "journal.jsonl"
+    base = hashlib.sha256((bench.stack.folder / "state.json").read_bytes()).hexdigest()
+    lines = journal_of(base, ["drop", "urn:pulumi:dev::shop::test:index:Thing::a", ""])
+    path.write_bytes(lines + b'["0123456789abcdef",{"changes": [["put", {"ur')
     assert [r.name for r in bench.engine.resources(bench.stack)] == ["shop-dev"]
-    (folder / "journal.jsonl").write_text(head + '{"chan\n' + drop)
+    head, drop, _ = lines.split(b"\n")
+    path.write_bytes(head + b"\n" + drop[:40] + b"\n" + drop + b"\n")
     assert str(refused(lambda: bench.up([]), "BP211").where).endswith("journal.jsonl:2")
-    (folder / "journal.jsonl").write_text(head.replace(base[:8], "00000000") + drop)
+    path.write_bytes(journal_of("0" * 64, ["settle", "x"]))
     refused(lambda: bench.up([]), "BP215")
-    (folder / "journal.jsonl").write_text('{"jour')
+    path.write_bytes(lines[:20])
     assert ops(bench.up([{"name": "a"}])) == ["same a"]
 
 
-def test_destroy_deletes_in_reverse_respects_protect_and_leaves_no_file(tmp_path: Path) -> None:
-    """Nothing is deleted while something protected is in the stack; afterwards the folder is empty."""
+def journal_of(base: str, *changes: list[Any]) -> bytes:
+    """A journal as a run writes it."""
+    lines: list[bytes] = []
+    begun = {"kind": "up", "started": 1.0}
+    journal = Journal(_Lines(lines), base, begun, Keyring(Path(), None, {}))
+    journal.append([[change] for change in changes])
+    return b"".join(lines)
+
+
+@dataclass
+class _Lines:
+    lines: list[bytes]
+
+    def append(self, data: bytes) -> None:
+        self.lines.append(data)
+
+    def close(self, *, remove: bool) -> None:
+        self.lines.clear()
+
+
+@pytest.mark.parametrize("name", ["state.json", "journal.jsonl"])
+def test_a_flipped_byte_is_found_wherever_it_is(name: str, tmp_path: Path) -> None:
+    """Each byte of the state and of a journal, flipped: refused, or without any consequence. Never believed."""
+    bench = bench_in(tmp_path)
+    bench.up([{"name": "a"}])
+    bench.up([{"name": "a"}, {"name": "b"}])
+    base = hashlib.sha256((bench.stack.folder / "state.json").read_bytes()).hexdigest()
+    drop = ["drop", "urn:pulumi:dev::shop::test:index:Thing::a", ""]
+    (bench.stack.folder / "journal.jsonl").write_bytes(journal_of(base, drop))
+    right = bench.engine.resources(bench.stack)
+    assert len(right) == 2
+    path = bench.stack.folder / name
+    whole = path.read_bytes()
+    place, refusals = Folder(bench.stack.folder), 0
+    for index in range(0, len(whole), 1 if name.startswith("journal") else 37):
+        path.write_bytes(whole[:index] + bytes([whole[index] ^ 1 << index % 8]) + whole[index + 1 :])
+        files = place.read()
+        try:
+            record = read_journal(files.journal, "j")
+        except DamagedJournal:
+            refusals += 1
+        else:
+            refusals += not files.intact
+            assert not files.intact or (record is not None and record.changes == (drop,)), index
+    assert refusals > len(whole) / 40
+
+
+def test_destroy_deletes_in_reverse_respects_protect_and_leaves_only_the_history(tmp_path: Path) -> None:
+    """Nothing is deleted while something protected is in the stack; afterwards only the history is left."""
     bench = bench_in(tmp_path)
     program = [{"name": "a", "options": {"protect": True}}, {"name": "b", "refs": ["a"]}]
     bench.up(program)
@@ -118,7 +171,7 @@ def test_destroy_deletes_in_reverse_respects_protect_and_leaves_no_file(tmp_path
     bench.up(program)
     assert ops(bench.engine.destroy(bench.stack)) == ["delete b", "delete a"]
     assert bench.cloud.violations == []
-    assert list(bench.stack.folder.iterdir()) == []
+    assert [path.name for path in bench.stack.folder.iterdir()] == ["history.jsonl"]
 
 
 SLOW = """
@@ -232,13 +285,11 @@ def test_an_interrupted_create_is_finished_even_when_the_program_has_dropped_it(
     """What may exist is made known before it is deleted, so that nothing is orphaned; an event tells of it."""
     bench = bench_in(tmp_path)
     bench.up([{"name": "a"}])
-    path = bench.stack.folder / "state.json"
-    state = json.loads(path.read_text())
-    resource = {**state["deployment"]["resources"][-1]}
+    state = bench.state()
+    resource = {**state["resources"][-1]}
     resource |= {"urn": resource["urn"][:-1] + "b", "inputs": {"name": "b", "size": 1}, "outputs": {}}
     del resource["id"]
-    state["deployment"]["pending_operations"] = [{"type": "creating", "resource": resource}]
-    path.write_text(json.dumps(state))
+    bench.write_state({**state, "pending_operations": [{"type": "creating", "resource": resource}]})
     bench.events.clear()
     assert ops(bench.up([{"name": "a"}])) == ["same a", "delete b"]
     assert [e.message for e in bench.events if e.kind == "log"] == [

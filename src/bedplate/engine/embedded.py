@@ -38,7 +38,7 @@ class EmbeddedEngine:
     """The engine behind the `Engine` protocol that needs nothing but Python.
 
     `clock` gives Unix seconds; `tool_version` stands in the manifest of the state; `environment` is read for
-    `PULUMI_CONFIG_PASSPHRASE` only.
+    `PULUMI_CONFIG_PASSPHRASE` and `BEDPLATE_STATE` only; `place` says where a stack's files are.
     """
 
     def __init__(
@@ -47,11 +47,13 @@ class EmbeddedEngine:
         clock: Callable[[], float] = time.time,
         tool_version: str = "",
         environment: Mapping[str, str] | None = None,
+        place: Callable[[StackRef], Place] | None = None,
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._version = tool_version
         self._environment = os.environ if environment is None else environment
+        self._place = place or (lambda stack: place_of(stack, self._environment))
         self._runs: list[Run] = []
 
     def preview(
@@ -152,9 +154,6 @@ class EmbeddedEngine:
         loaded = load(self._place(stack), self._environment, decrypt=False)
         found = loaded.snapshot.ordered()
         return tuple(same_step(r) for r in found if not r.type.startswith(PROVIDER_PREFIX))
-
-    def _place(self, stack: StackRef) -> Place:
-        return place_of(stack, self._environment)
 
     def _opened(self, stack: StackRef, kind: str, message: str = "") -> AbstractContextManager[Storage]:
         begun = Begun(kind, self._clock(), message, whoami())

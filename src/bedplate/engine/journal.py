@@ -1,169 +1,164 @@
 """The write-ahead journal: what an update has begun and ended since `state.json` was written.
 
-Goes in: changes. Comes out: one fsynced JSON line for each group of them, and the changes again when a run died. Its
-first line names the state it stands on (`base`, SHA-256 of `state.json`); a last line `folded` names the state that it
-was folded into, so that a crash between the two files can be told from a file that somebody altered.
+Goes in: changes. Comes out: one durable line for each group of them, and the changes again when a run died. Lines are
+JSON, `["<sum>",{…}]`: the sum is the first 16 hex digits of SHA-256 over the sum before it and the bytes of the entry,
+so that a line which was altered, lost or moved is found. The first entry names the state that the journal stands on
+(`base`, SHA-256 of `state.json`) and the run; a `folded` entry names the state that everything above it was written
+into, so that a crash between the two files can be told from a file that somebody altered.
+
+What a step costs is its own line, however large the state is. Where the lines are kept is a `Log`'s affair (`places`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import threading
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bedplate.engine.secrets import Keyring
-from bedplate.engine.state import Change, encode_changes
 from bedplate.problems import BedplateError, Problem, Where
 
+_START = len('["0123456789abcdef",')
 
-def write_failed(path: Path, error: OSError) -> BedplateError:
-    """The error for a file of the state that cannot be written: disk full, no permission."""
-    return BedplateError(
-        Problem(
-            "BP213",
-            f"cannot write {path.name}: {error.strerror or error}",
-            where=Where(str(path)),
-            detail="The state on disk is as it was; what the interrupted step did is in the journal.",
-            fix="make room or mend the permissions, then run the same command again",
-        )
-    )
+
+class Log(Protocol):
+    """The open journal of one run, wherever it is kept."""
+
+    def append(self, data: bytes) -> None:
+        """Add whole lines and return when they are durable. Raises BedplateError: BP213, or BP250 for a lost lease."""
+
+    def close(self, *, remove: bool) -> None:
+        """End the log, and remove it where its content stands in the state."""
 
 
 class Journal:
-    """Appends to `journal.jsonl`. The file is made by the first line: a run that changes nothing leaves none."""
+    """What one run appends to its log. Used by one thread at a time. A run that changes nothing writes nothing."""
 
-    def __init__(self, path: Path, base: str, keys: Keyring) -> None:
-        self._path, self._base, self._keys = path, base, keys
-        self._lock = threading.Lock()
-        self._fd: int | None = None
-        self._size = 0
+    def __init__(self, log: Log, base: str, run: Mapping[str, Any], keys: Keyring) -> None:
+        self._log, self._keys = log, keys
+        self._head = {"journal": 2, "base": base, "run": dict(run)}
+        self._sum = ""
         self._written_keys = keys.providers
         self._broken: BedplateError | None = None
+        self.used = False
 
-    @property
-    def used(self) -> bool:
-        """Whether anything was written."""
-        return self._fd is not None
+    def append(self, groups: list[list[Any]]) -> None:
+        """Write groups of encoded changes, and return when they are durable. Raises BedplateError BP213 or BP250."""
+        entries: list[dict[str, Any]] = []
+        if self._keys.providers is not self._written_keys:
+            entries.append({"secrets": self._keys.providers})
+            self._written_keys = self._keys.providers
+        self._write([*entries, *({"changes": raw} for raw in groups)])
 
-    def append(self, changes: Iterable[Change]) -> None:
-        """Write changes and wait until they are on disk. Raises BedplateError BP213."""
-        with self._lock:
-            raw = encode_changes(changes, self._keys)
-            if self._fd is None:
-                self._line({"journal": 1, "base": self._base})
-            if self._keys.providers is not self._written_keys:
-                self._line({"secrets": self._keys.providers})
-                self._written_keys = self._keys.providers
-            self._line({"changes": raw})
-
-    def folded(self, digest: str) -> None:
+    def folded(self, digest: str, update: Mapping[str, Any]) -> None:
         """Say that everything above now stands in the state with this digest, which takes its place next."""
-        with self._lock:
-            if self._fd is not None:
-                self._line({"folded": digest})
+        self._write([{"folded": digest, "update": dict(update)}])
 
     def close(self, *, remove: bool) -> None:
-        """Close the file, and remove it where its content stands in the state."""
-        with self._lock:
-            if self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
-        if remove:
-            self._path.unlink(missing_ok=True)
+        """Close the log, and remove it where its content stands in the state. A step that ends later is refused."""
+        self._broken = self._broken or BedplateError(Problem("BP250", "this run has ended and may change nothing more"))
+        self._log.close(remove=remove)
 
-    def _line(self, entry: dict[str, Any]) -> None:
+    def _write(self, entries: list[dict[str, Any]]) -> None:
         if self._broken is not None:
             raise self._broken
-        data = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        total, data = self._sum, b""
+        for entry in entries if self.used else [self._head, *entries]:
+            line, total = _line(total, entry)
+            data += line
         try:
-            if self._fd is None:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-                self._fd = os.open(self._path, flags, 0o600)
-                fsync_folder(self._path.parent)
-            write_all(self._fd, data)
-            os.fsync(self._fd)
-        except OSError as error:
-            self._broken = write_failed(self._path, error)
-            self._cut()
-            raise self._broken from error
-        self._size += len(data)
-
-    def _cut(self) -> None:
-        # Half a line must not stay: what follows it would be unreadable.
-        if self._fd is not None:
-            os.ftruncate(self._fd, self._size)
+            self._log.append(data)
+        except BedplateError as error:
+            # Nothing can be promised from here on, so nothing more is begun.
+            self._broken = error
+            raise
+        self._sum, self.used = total, True
 
 
 @dataclass(frozen=True)
 class Record:
-    """A journal as read: raw changes, not decrypted."""
+    """A journal as read: raw changes, not decrypted. `size` is where its last whole line ends, `sum` that line's."""
 
     base: str
-    folded: str
+    run: Mapping[str, Any]
+    folded: Mapping[str, Mapping[str, Any]]
+    """Digests of the states that it was written into, each with the update to note in the history."""
     secrets: Any
     changes: tuple[list[Any], ...]
+    size: int
+    sum: str
+
+    def closing(self, digest: str, update: Mapping[str, Any]) -> bytes:
+        """The line by which another run says that it has folded this journal."""
+        return _line(self.sum, {"folded": digest, "update": dict(update)})[0]
 
 
-def read_journal(path: Path) -> Record | None:
-    """The journal that a run left behind, or None. A last line cut short was never acted on and is left out.
+class DamagedJournal(BedplateError):
+    """BP211 for a journal; `whole` is what stands before the damage, `size` its bytes."""
 
-    Raises BedplateError BP211 for a line in the middle that is no JSON.
+    def __init__(self, label: str, number: int, detail: str, whole: Record | None, size: int) -> None:
+        self.whole, self.size = whole, size
+        where = Where(label, number)
+        fix = "`bedplate state repair` goes on with the lines before it and keeps the rest beside it"
+        super().__init__(Problem("BP211", "the journal is damaged", where=where, detail=detail, fix=fix))
+
+
+def read_journal(data: bytes, label: str) -> Record | None:
+    """The journal that a run left, or None where nothing was begun. A last line cut short was never acted on.
+
+    Raises BedplateError BP211 (`DamagedJournal`) for a line that is not what was written.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    lines = data.split(b"\n")[:-1]
-    try:
-        entries = [json.loads(line) for line in lines]
-        return _record(entries)
-    except (ValueError, KeyError, TypeError) as error:
-        number = next((n for n, line in enumerate(lines, 1) if not _is_json(line)), 1)
-        raise BedplateError(
-            Problem(
-                "BP211",
-                "journal.jsonl is damaged",
-                where=Where(str(path), number),
-                detail=str(error),
-                fix="move journal.jsonl away to go on from state.json; look for what its last lines name by hand",
-            )
-        ) from error
+    *lines, tail = data.split(b"\n")
+    if tail and (_is_whole(tail) or _is_whole(tail[:-1])):
+        # All of the line is there and only its end is wrong, which no cut can do but just before the end.
+        lines.append(tail)
+    entries: list[dict[str, Any]] = []
+    total, size = "", 0
+    for number, line in enumerate(lines, 1):
+        entry = _entry(total, line)
+        if entry is None or (number == 1) != ("base" in entry):
+            raise DamagedJournal(label, number, "the line is not what was written", _record(entries, size, total), size)
+        entries.append(entry)
+        total, size = line[2:18].decode(), size + len(line) + 1
+    return _record(entries, min(size, len(data)), total)
 
 
-def _record(entries: list[dict[str, Any]]) -> Record | None:
+def _record(entries: list[dict[str, Any]], size: int, total: str) -> Record | None:
     if not entries:
         return None
     return Record(
         base=str(entries[0]["base"]),
-        folded=str(entries[-1].get("folded", "")),
+        run=entries[0]["run"],
+        folded={entry["folded"]: entry["update"] for entry in entries if "folded" in entry},
         secrets=next((e["secrets"] for e in reversed(entries) if "secrets" in e), None),
         changes=tuple(change for entry in entries for change in entry.get("changes", ())),
+        size=size,
+        sum=total,
     )
 
 
-def _is_json(line: bytes) -> bool:
+def _line(before: str, entry: Mapping[str, Any]) -> tuple[bytes, str]:
+    body = json.dumps(entry, separators=(",", ":")).encode()
+    total = _sum(before, body)
+    return b'["%s",%s]\n' % (total.encode(), body), total
+
+
+def _entry(before: str, line: bytes) -> dict[str, Any] | None:
+    body = line[_START:-1]
+    if line != b'["%s",%s]' % (_sum(before, body).encode(), body):
+        return None
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def _sum(before: str, body: bytes) -> str:
+    return hashlib.sha256(before.encode() + body).hexdigest()[:16]
+
+
+def _is_whole(line: bytes) -> bool:
     try:
-        json.loads(line)
+        return isinstance(json.loads(line), list)
     except ValueError:
         return False
-    return True
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write every byte, or raise OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bedplate.engine.journal import write_failed
+from bedplate.engine.files import write_failed
 from bedplate.engine.state import timestamp
 from bedplate.problems import BedplateError, Problem
 
@@ -63,7 +63,7 @@ def _acquire(path: Path, clock: Callable[[], float]) -> int:
         except BlockingIOError:
             owner = _read_patiently(fd)
             os.close(fd)
-            raise _locked(path, owner) from None
+            raise locked(path.parent.name, owner) from None
         except BaseException:
             os.close(fd)
             raise
@@ -81,7 +81,7 @@ def is_current(fd: int, path: Path) -> bool:
 def _refuse_foreign_lease(fd: int, path: Path, now: float) -> None:
     owner = _read(fd)
     if owner and owner.get("host") != socket.gethostname() and float(owner.get("expires_at", 0)) > now:
-        raise _locked(path, owner)
+        raise locked(path.parent.name, owner)
 
 
 def _owner(purpose: str, now: float) -> dict[str, Any]:
@@ -129,12 +129,13 @@ def _read_patiently(fd: int) -> dict[str, Any]:
     return {}
 
 
-def _locked(path: Path, owner: Mapping[str, Any]) -> BedplateError:
+def locked(stack: str, owner: Mapping[str, Any]) -> BedplateError:
+    """BP210 for a stack that `owner` holds, as its lock says."""
     who = f"process {owner['pid']} of {owner['user']} on {owner['host']}" if owner else "another process"
     return BedplateError(
         Problem(
             "BP210",
-            f"the stack {path.parent.name} is locked by {who}",
+            f"the stack {stack} is locked by {who}",
             detail=f"it runs `{owner['purpose']}` since {owner['started']}" if owner else "",
             fix="wait until it is done, or end that process; the lock goes with it",
         )

@@ -4,8 +4,9 @@ Goes in: the stack's folder and the `secrets_providers` of its state. Comes out:
 scheme (pulumi/pulumi, pkg/secrets/passphrase): PBKDF2-HMAC-SHA256 with 1,000,000 rounds over an 8-byte salt gives a key
 for AES-256-GCM; the encrypted word `pulumi` beside the salt proves a passphrase. `pulumi stack import` can read it.
 
-The passphrase is `PULUMI_CONFIG_PASSPHRASE`, or else a random one in `state.key` (0600). That file also keeps the
-derived key, which is no more secret than the passphrase beside it and saves 0.2 s of every run.
+The passphrase is `PULUMI_CONFIG_PASSPHRASE` (or in the file `PULUMI_CONFIG_PASSPHRASE_FILE`), or else a random one in
+`state.key` (0600). That file also keeps the derived key, which is no more secret than the passphrase beside it and
+saves 0.2 s of every run.
 """
 
 from __future__ import annotations
@@ -30,9 +31,17 @@ _PROOF = "pulumi"
 class Keyring:
     """Encrypts and decrypts for one stack. Nothing is derived or written before the first secret."""
 
-    def __init__(self, folder: Path, providers: Mapping[str, Any] | None, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        providers: Mapping[str, Any] | None,
+        environment: Mapping[str, str],
+        *,
+        shared: bool = False,
+    ) -> None:
         self._folder = folder
         self._environment = environment
+        self._shared = shared
         self._lock = threading.Lock()
         self._key: bytes | None = None
         self._known: dict[str, str] = {}
@@ -69,7 +78,15 @@ class Keyring:
 
     def _make(self) -> bytes:
         salt = os.urandom(8)
-        passphrase = self._environment.get("PULUMI_CONFIG_PASSPHRASE")
+        passphrase = self._given()
+        if passphrase is None and self._shared:
+            raise BedplateError(
+                Problem(
+                    "BP214",
+                    "a state that machines share needs a passphrase for its secrets",
+                    fix="set PULUMI_CONFIG_PASSPHRASE, or PULUMI_CONFIG_PASSPHRASE_FILE to a file with it",
+                )
+            )
         if passphrase is None:
             passphrase = base64.b64encode(os.urandom(24)).decode()
             key = _derive(passphrase, salt)
@@ -90,9 +107,19 @@ class Keyring:
 
     def _candidates(self, salt: bytes) -> list[Callable[[], bytes | None]]:
         passphrase, cached = self._read_key_file(salt)
-        given = self._environment.get("PULUMI_CONFIG_PASSPHRASE")
-        given_or_kept = [p for p in (passphrase, given) if p is not None]
+        given_or_kept = [p for p in (passphrase, self._given()) if p is not None]
         return [lambda: cached, *(partial(_derive, p, salt) for p in given_or_kept)]
+
+    def _given(self) -> str | None:
+        """The passphrase that a person gave, by Pulumi's own variables."""
+        file = self._environment.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+        if "PULUMI_CONFIG_PASSPHRASE" in self._environment or not file:
+            return self._environment.get("PULUMI_CONFIG_PASSPHRASE")
+        try:
+            return Path(file).read_text("utf-8").strip()
+        except OSError as error:
+            fix = "mend PULUMI_CONFIG_PASSPHRASE_FILE"
+            raise BedplateError(Problem("BP214", f"cannot read {file}: {error.strerror}", fix=fix)) from error
 
     def _read_key_file(self, salt: bytes) -> tuple[str | None, bytes | None]:
         try:

@@ -1,112 +1,118 @@
-"""The files of a stack: `state.json`, its backup, and the journal on top of it.
+"""The state of a stack: `state.json` with the journal on top of it, wherever they are kept.
 
-Goes in: a stack's folder. Comes out: its `Snapshot` as it is at this instant, and changes made durable before they are
-relied on. Damaged files are refused with the way to mend them, never guessed at.
+Goes in: a place. Comes out: the stack's `Snapshot` as it is at this instant, and changes made durable before they are
+relied on. What is damaged is refused with the way to mend it, never guessed at.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bedplate.engine.journal import Journal, Record, fsync_folder, read_journal, write_all, write_failed
-from bedplate.engine.secrets import KEY_FILE, Keyring
+from bedplate.engine.api import Step, Update
+from bedplate.engine.history import Begun, begun_of, line_of, updates_of
+from bedplate.engine.journal import Journal, Record, read_journal
+from bedplate.engine.places import JOURNAL, STATE, Place
+from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import (
+    PROVIDER_PREFIX,
     Change,
     Snapshot,
     decode_change,
     decode_deployment,
+    encode_changes,
     encode_deployment,
 )
 from bedplate.problems import BedplateError, Problem, Where
 
-STATE, BACKUP, JOURNAL = "state.json", "state.json.bak", "journal.jsonl"
-
 
 @dataclass(frozen=True)
 class Loaded:
-    """What stands on disk: the snapshot with the journal applied, the keys, and the digest of `state.json`."""
+    """What stands in a place: the snapshot with the journal applied, the keys, the digest of `state.json`."""
 
     snapshot: Snapshot
     keys: Keyring
-    digest: str
-    interrupted: bool
-    exists: bool
+    digest: str = ""
+    record: Record | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything is deployed, or may be."""
+        return bool(self.snapshot.resources or self.snapshot.pending)
 
 
-def load(folder: Path, environment: Mapping[str, str], *, decrypt: bool = True) -> Loaded:
+def load(place: Place, environment: Mapping[str, str], *, decrypt: bool = True) -> Loaded:
     """Read state and journal. Secrets are masked without `decrypt`.
 
     Raises BedplateError: BP211 damaged, BP212 another version, BP214 no key, BP215 journal of another state.
     """
     for attempt in range(5):
-        record, data = read_journal(folder / JOURNAL), _read(folder / STATE)
-        digest = hashlib.sha256(data).hexdigest() if data is not None else ""
-        if record is None or digest in {record.base, record.folded}:
-            return _loaded(folder, environment, record, data, digest, decrypt)
+        files = place.read()
+        record = read_journal(files.journal, f"{place.label}/{JOURNAL}")
+        digest = hashlib.sha256(files.state).hexdigest() if files.state is not None else ""
+        if files.intact and (record is None or digest in {record.base, *record.folded}):
+            return _loaded(place, environment, record, files.state, digest, decrypt)
         # A run that is folding right now replaced one file between our two reads: look again.
         time.sleep(0.02 * (attempt + 1))
+    if not files.intact:
+        raise damaged(place, "its bytes are not those that were written (state.json.sha256)")
     raise BedplateError(
         Problem(
             "BP215",
-            "journal.jsonl does not belong to state.json",
-            where=Where(str(folder / JOURNAL)),
+            "the journal does not belong to state.json",
+            where=Where(f"{place.label}/{JOURNAL}"),
             detail="state.json was altered or replaced after an update that was interrupted.",
-            fix="put back the state.json of that time, or move journal.jsonl away to go on without what it records",
+            fix="put back the state.json of that time, or set the journal aside with `bedplate state repair`",
         )
     )
 
 
 def _loaded(
-    folder: Path,
-    environment: Mapping[str, str],
-    record: Record | None,
-    data: bytes | None,
-    digest: str,
-    decrypt: bool,
+    place: Place, environment: Mapping[str, str], record: Record | None, data: bytes | None, digest: str, decrypt: bool
 ) -> Loaded:
-    deployment = {} if data is None else _parse(folder / STATE, data)
-    replay = record if record and digest != record.folded else None
+    deployment = {} if data is None else parse(place, data)
+    replay = record if record and digest not in record.folded else None
     providers = deployment.get("secrets_providers") or (replay.secrets if replay else None)
-    keys = Keyring(folder, providers, environment)
-    used = keys if decrypt else None
+    keys = Keyring(place.keys, providers, environment, shared=place.shared)
+    snapshot = decoded(place, deployment, replay.changes if replay else (), keys if decrypt else None)
+    return Loaded(snapshot, keys, digest, record)
+
+
+def decoded(
+    place: Place, deployment: Mapping[str, Any], changes: Sequence[list[Any]], keys: Keyring | None
+) -> Snapshot:
+    """The snapshot of a deployment with changes on top. Raises BedplateError BP211 where they are none."""
     try:
-        snapshot = decode_deployment(deployment, used)
-        for change in replay.changes if replay else ():
-            snapshot.apply(decode_change(change, used))
+        snapshot = decode_deployment(deployment, keys)
+        for change in changes:
+            snapshot.apply(decode_change(change, keys))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _damaged(folder / STATE, f"{type(error).__name__}: {error}") from error
-    return Loaded(snapshot, keys, digest, record is not None, data is not None or replay is not None)
+        raise damaged(place, f"{type(error).__name__}: {error}") from error
+    return snapshot
 
 
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _parse(path: Path, data: bytes) -> dict[str, Any]:
+def parse(place: Place, data: bytes) -> dict[str, Any]:
+    """The deployment in a state. Raises BedplateError BP211 for what is none, BP212 for one of another version."""
     try:
         document = json.loads(data)
     except ValueError as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(place, str(error)) from error
     version = document.get("version") if isinstance(document, dict) else None
     if version is None or not isinstance(document.get("deployment"), dict):
-        raise _damaged(path, "it is JSON, but not a Pulumi deployment")
+        raise damaged(place, "it is JSON, but not a Pulumi deployment")
     if version != 3:
         raise BedplateError(
             Problem(
                 "BP212",
                 f"state.json has version {version}, and this Bedplate reads version 3",
-                where=Where(str(path)),
+                where=Where(f"{place.label}/{STATE}"),
                 fix="use the Bedplate that wrote it, or export the state from there as version 3",
             )
         )
@@ -114,125 +120,159 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
     return deployment
 
 
-def _damaged(path: Path, detail: str) -> BedplateError:
-    backup = path.with_name(BACKUP)
-    fix = f"the state before the last update is in {backup}; compare, then copy it to {STATE}"
-    if not backup.exists():
-        fix = "restore it from your own backup, or remove what it describes by hand and delete the file"
-    return BedplateError(Problem("BP211", f"{path.name} is damaged", where=Where(str(path)), detail=detail, fix=fix))
+def damaged(place: Place, detail: str) -> BedplateError:
+    """BP211 for the state in this place."""
+    fix = "`bedplate state repair` puts back state.json.bak, the state before the last update"
+    if place.backup() is None:
+        fix = "`bedplate state import` a copy of your own, or remove what it describes by hand and delete the file"
+    where = Where(f"{place.label}/{STATE}")
+    return BedplateError(Problem("BP211", f"{STATE} is damaged", where=where, detail=detail, fix=fix))
+
+
+@dataclass
+class _Group:
+    """Changes of one step on their way into the journal."""
+
+    changes: tuple[Change, ...]
+    raw: list[Any]
+    done: bool = False
+    error: BaseException | None = None
 
 
 class Ledger:
     """The snapshot of a running update. A change is in the journal before it is in memory.
 
-    Without storage (a preview) changes stay in memory.
+    Steps that end while another is being written go into the journal together, in one write. Without a journal (a
+    preview) changes stay in memory.
     """
 
     def __init__(self, loaded: Loaded, journal: Journal | None) -> None:
-        self.snapshot, self._journal = loaded.snapshot, journal
-        self._lock = threading.Lock()
+        self.snapshot, self._keys, self._journal = loaded.snapshot, loaded.keys, journal
+        self._queue, self._writing = threading.Lock(), threading.Lock()
+        self._waiting: list[_Group] = []
 
     def record(self, *changes: Change) -> None:
-        """Make changes durable, then visible. Raises BedplateError BP213."""
-        if self._journal is not None:
-            self._journal.append(changes)
-        with self._lock:
-            for change in changes:
+        """Make changes durable, then visible. Raises BedplateError BP213, or BP250 where the lease was lost."""
+        group = _Group(changes, encode_changes(changes, self._keys) if self._journal else [])
+        with self._queue:
+            self._waiting.append(group)
+        with self._writing:
+            if not group.done:
+                self._write()
+        if group.error is not None:
+            raise group.error
+
+    def _write(self) -> None:
+        with self._queue:
+            groups, self._waiting = self._waiting, []
+        try:
+            if self._journal is not None:
+                self._journal.append([group.raw for group in groups])
+        except BaseException as error:  # noqa: BLE001 - each of the steps that wait raises it
+            for group in groups:
+                group.done, group.error = True, error
+            return
+        for group in groups:
+            for change in group.changes:
                 self.snapshot.apply(change)
+            group.done = True
 
 
+@dataclass
 class Storage:
-    """The open files of one update. `ledger` is what the update works on; `fold` ends it."""
+    """The open state of one update. `ledger` is what the update works on; what is in `steps` is counted at its end."""
 
-    def __init__(self, folder: Path, version: str, clock: Callable[[], float], environment: Mapping[str, str]) -> None:
-        self._folder, self._version, self._clock = folder, version, clock
-        loaded = load(folder, environment)
-        if loaded.interrupted:
-            digest = self._adopt(loaded)
+    place: Place
+    run: Begun
+    version: str
+    clock: Callable[[], float]
+    environment: Mapping[str, str]
+    steps: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        loaded = load(self.place, self.environment)
+        self.keys, self.interrupted, digest = loaded.keys, loaded.record is not None, loaded.digest
+        if loaded.record is not None:
+            digest = self._adopt(loaded, loaded.record)
         else:
             # What is left here at most is a first line cut short: nothing was begun.
-            (folder / JOURNAL).unlink(missing_ok=True)
-            digest = loaded.digest
-        self._keys = loaded.keys
-        self.interrupted, self.exists = loaded.interrupted, loaded.exists
-        self._journal = Journal(folder / JOURNAL, digest, loaded.keys)
+            self.place.drop_log()
+        self._journal = Journal(self.place.open_log(), digest, asdict(self.run), loaded.keys)
         self.ledger = Ledger(loaded, self._journal)
 
-    def _adopt(self, loaded: Loaded) -> str:
+    def _adopt(self, loaded: Loaded, record: Record) -> str:
         """Fold the journal of a run that died."""
-        data = self._encode(loaded.snapshot, loaded.keys)
-        digest = hashlib.sha256(data).hexdigest()
-        self._replace(data, before=lambda: _append_folded(self._folder / JOURNAL, digest))
-        (self._folder / JOURNAL).unlink()
+        digest = loaded.digest
+        if digest in record.folded:
+            update = Update(**record.folded[digest])
+        else:
+            update = begun_of(record.run).ended("interrupted", self.clock(), {})
+            data = self._encode(loaded.snapshot)
+            digest = hashlib.sha256(data).hexdigest()
+            self.place.close_log(record.size, record.closing(digest, asdict(update)))
+            self.place.replace(data)
+        self._note(update)
+        self.place.drop_log()
         return digest
 
-    def fold(self) -> None:
-        """Write what happened into `state.json`. Touches nothing where nothing happened."""
+    def fold(self, result: str) -> None:
+        """Write what happened into `state.json` and the history. Touches nothing where nothing happened."""
+        update = self.run.ended(result, self.clock(), dict(Counter(step.op for step in self.steps)))
         if not self._journal.used:
+            self._journal.close(remove=False)
+            if result != "succeeded":
+                self._note(update)
             return
-        data = self._encode(self.ledger.snapshot, self._keys)
-        digest = hashlib.sha256(data).hexdigest()
+        snapshot = self.ledger.snapshot
+        if all(resource.type.startswith(PROVIDER_PREFIX) for resource in snapshot.resources.values()):
+            snapshot.resources.clear()
+        data = self._encode(snapshot)
         try:
-            self._replace(data, before=lambda: self._journal.folded(digest))
+            self._journal.folded(hashlib.sha256(data).hexdigest(), asdict(update))
+            self.place.replace(data)
         except BaseException:
             # The journal stays: it holds what could not be written.
             self._journal.close(remove=False)
             raise
+        self._note(update)
         self._journal.close(remove=True)
+        if not snapshot.resources and not snapshot.pending:
+            self.place.erase()
 
-    def erase(self) -> None:
-        """Remove the state of a stack that has no resources left."""
-        self.fold()
-        for name in (STATE, BACKUP, KEY_FILE):
-            (self._folder / name).unlink(missing_ok=True)
-        fsync_folder(self._folder)
+    def put(self, snapshot: Snapshot, keys: Keyring) -> None:
+        """Put another state in the place of this one, whole, and note it."""
+        self.keys = keys
+        self.place.replace(self._encode(snapshot))
+        self._note(self.run.ended("succeeded", self.clock(), {}))
 
-    def _encode(self, snapshot: Snapshot, keys: Keyring) -> bytes:
-        document = encode_deployment(snapshot, keys, self._version, self._clock())
+    def _encode(self, snapshot: Snapshot) -> bytes:
+        document = encode_deployment(snapshot, self.keys, self.version, self.clock())
         return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
-    def _replace(self, data: bytes, before: Callable[[], None]) -> None:
-        path = self._folder / STATE
-        temporary = path.with_name(STATE + ".tmp")
+    def _note(self, update: Update) -> None:
+        def line(number: int, last: bytes) -> bytes | None:
+            # A run that died right after it had noted this is not noted twice.
+            noted = bool(last) and last.rstrip() == line_of(update, number - 1).rstrip()
+            return None if noted else line_of(update, number)
+
+        self.place.note(line)
+
+
+@contextmanager
+def opened(
+    place: Place, run: Begun, version: str, clock: Callable[[], float], environment: Mapping[str, str]
+) -> Iterator[Storage]:
+    """The state for one update, locked; folded at the end, however it ends. Raises BedplateError, as `load` does."""
+    with place.held(run.kind, clock):
+        storage = Storage(place, run, version, clock, environment)
         try:
-            _write_file(temporary, data)
-            before()
-            self._back_up(path)
-            temporary.replace(path)
-            fsync_folder(self._folder)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise write_failed(path, error) from error
-
-    def _back_up(self, path: Path) -> None:
-        if not path.exists():
-            return
-        link = path.with_name(BACKUP + ".tmp")
-        link.unlink(missing_ok=True)
-        os.link(path, link)
-        link.replace(path.with_name(BACKUP))
-        # Renaming a link onto another link of the same file does nothing: after a crash right here it is still there.
-        link.unlink(missing_ok=True)
+            yield storage
+        except BaseException:
+            storage.fold("failed")
+            raise
+        storage.fold("succeeded")
 
 
-def _write_file(path: Path, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        write_all(fd, data)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _append_folded(path: Path, digest: str) -> None:
-    # A line cut short by the crash is ended first, or the new one would be glued to it.
-    data = path.read_bytes()
-    keep = data.rfind(b"\n") + 1
-    fd = os.open(path, os.O_WRONLY)
-    try:
-        os.ftruncate(fd, keep)
-        os.lseek(fd, keep, os.SEEK_SET)
-        write_all(fd, json.dumps({"folded": digest}).encode() + b"\n")
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def history(place: Place) -> tuple[Update, ...]:
+    """The updates of the past, the newest first. Raises BedplateError BP211 for a damaged history."""
+    return updates_of(place.updates(), f"{place.label}/history")

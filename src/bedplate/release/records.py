@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bedplate.engine.journal import fsync_folder, write_all
+from bedplate.engine.files import fsync_folder, write_all
 from bedplate.engine.state import timestamp
 from bedplate.release.chain import Chain, Entry, Head, broken, entry_of, next_line, parse_head, verify
 

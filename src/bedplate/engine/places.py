@@ -1,0 +1,230 @@
+"""Where the files of a stack are kept: a folder of this machine, or a bucket that several share (`bucket`).
+
+Goes in: bytes. Comes out: the same bytes, durable and whole. A place knows nothing of what they mean; `storage` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from bedplate.engine.api import StackRef
+from bedplate.engine.files import append_lines, fsync_folder, read_file, write_all, write_failed, write_file
+from bedplate.engine.journal import Log
+from bedplate.engine.lock import held
+from bedplate.engine.secrets import KEY_FILE
+
+STATE, BACKUP, JOURNAL, HISTORY, LOCK = "state.json", "state.json.bak", "journal.jsonl", "history.jsonl", "lock.json"
+SUMS: Final = "state.json.sha256"
+VARIABLE: Final = "BEDPLATE_STATE"
+"""Environment variable that names a bucket for the states, `s3://bucket/prefix`."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """State and journal as they are now. `intact` is False where the state is not the one that was written."""
+
+    state: bytes | None
+    journal: bytes
+    intact: bool = True
+
+
+class Place(Protocol):
+    """The files of one stack. What changes them is called by the holder of the lock; reading takes no lock.
+
+    `label` names the place to people; `shared` says that other machines use it, so that nothing may depend on a file
+    of this one. Every method raises BedplateError where it cannot do what it says (BP213, BP250, BP251).
+    """
+
+    label: str
+    keys: Path
+    shared: bool
+
+    def held(self, purpose: str, clock: Callable[[], float]) -> AbstractContextManager[None]:
+        """Hold the lock. Raises BedplateError BP210 (exit code 6) where somebody else does."""
+
+    def read(self) -> Files:
+        """The journal, and then the state: in this order a run that ends in between cannot be missed."""
+
+    def backup(self) -> bytes | None:
+        """The state before the last update."""
+
+    def replace(self, data: bytes) -> None:
+        """Put a new state in the place of the old one, which becomes the backup. All or nothing."""
+
+    def open_log(self) -> Log:
+        """A journal for the holder of the lock; nothing is made before the first line."""
+
+    def close_log(self, size: int, line: bytes) -> None:
+        """Add a line behind the first `size` bytes of the journal that a dead run left."""
+
+    def drop_log(self) -> None:
+        """Remove the journal that a dead run left."""
+
+    def set_aside(self, *, journal: bool) -> str:
+        """Keep the damaged state (or journal) under another name, which is returned."""
+
+    def erase(self) -> None:
+        """Remove the state of a stack that has no resources left. Its history stays."""
+
+    def updates(self) -> tuple[bytes, ...]:
+        """The history: a line for each update, the oldest first."""
+
+    def note(self, update: Callable[[int, bytes], bytes | None]) -> None:
+        """Add to the history the line, if any, that `update` makes of the next number and the last line there."""
+
+
+class Folder:
+    """A folder of this machine. `state.json.sha256` holds the sums of the state and of its backup, as `sha256sum` does.
+
+    The sums are written before the state: at any instant they name what is there, the new state and the old one.
+    """
+
+    shared = False
+
+    def __init__(self, folder: Path) -> None:
+        self.label, self.keys, self._folder = str(folder), folder, folder
+
+    def held(self, purpose: str, clock: Callable[[], float]) -> AbstractContextManager[None]:
+        """Hold `lock.json`."""
+        return held(self._folder / LOCK, purpose, clock)
+
+    def read(self) -> Files:
+        """Read both files."""
+        journal, state = read_file(self._folder / JOURNAL), read_file(self._folder / STATE)
+        return Files(state, journal or b"", self._intact(state))
+
+    def _intact(self, state: bytes | None) -> bool:
+        sums = read_file(self._folder / SUMS)
+        return state is None or sums is None or _digest(state).encode() in sums.split()
+
+    def backup(self) -> bytes | None:
+        """Read the backup, where it is the one that was written."""
+        found = read_file(self._folder / BACKUP)
+        return found if self._intact(found) else None
+
+    def replace(self, data: bytes) -> None:
+        """Write beside it, sync, rename."""
+        path = self._folder / STATE
+        temporary, sums = path.with_name(STATE + ".tmp"), path.with_name(SUMS + ".tmp")
+        try:
+            write_file(temporary, data)
+            write_file(sums, self._sums(data))
+            sums.replace(path.with_name(SUMS))
+            self._back_up(path)
+            temporary.replace(path)
+            fsync_folder(self._folder)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            sums.unlink(missing_ok=True)
+            raise write_failed(path, error) from error
+
+    def _sums(self, data: bytes) -> bytes:
+        old = read_file(self._folder / STATE)
+        lines = [f"{_digest(data)}  {STATE}\n"] + ([] if old is None else [f"{_digest(old)}  {BACKUP}\n"])
+        return "".join(lines).encode()
+
+    def _back_up(self, path: Path) -> None:
+        if not path.exists():
+            return
+        link = path.with_name(BACKUP + ".tmp")
+        link.unlink(missing_ok=True)
+        os.link(path, link)
+        link.replace(path.with_name(BACKUP))
+        # Renaming a link onto another link of the same file does nothing: after a crash right here it is still there.
+        link.unlink(missing_ok=True)
+
+    def open_log(self) -> Log:
+        """A file that the first line makes."""
+        return _FileLog(self._folder / JOURNAL)
+
+    def close_log(self, size: int, line: bytes) -> None:
+        """Append; a line cut short by the crash is ended first, or the new one would be glued to it."""
+        path = self._folder / JOURNAL
+        try:
+            append_lines(path, line, size)
+        except OSError as error:
+            raise write_failed(path, error) from error
+
+    def drop_log(self) -> None:
+        """Remove the file."""
+        (self._folder / JOURNAL).unlink(missing_ok=True)
+
+    def set_aside(self, *, journal: bool) -> str:
+        """Rename the file; an earlier one that was set aside stays."""
+        path = self._folder / (JOURNAL if journal else STATE)
+        numbers = (n for n in range(1, 10_000) if not path.with_name(f"{path.name}.damaged-{n}").exists())
+        kept = path.with_name(f"{path.name}.damaged-{next(numbers)}")
+        path.replace(kept)
+        fsync_folder(self._folder)
+        return str(kept)
+
+    def erase(self) -> None:
+        """Remove all that belongs to the state."""
+        for name in (STATE, SUMS, BACKUP, KEY_FILE):
+            (self._folder / name).unlink(missing_ok=True)
+        fsync_folder(self._folder)
+
+    def updates(self) -> tuple[bytes, ...]:
+        """The whole lines of the file."""
+        return tuple((read_file(self._folder / HISTORY) or b"").split(b"\n")[:-1])
+
+    def note(self, update: Callable[[int, bytes], bytes | None]) -> None:
+        """Append a line; one that a crash cut short is cut off."""
+        path = self._folder / HISTORY
+        lines = self.updates()
+        line = update(len(lines) + 1, lines[-1] if lines else b"")
+        if line is None:
+            return
+        try:
+            append_lines(path, line, sum(len(line) + 1 for line in lines))
+        except OSError as error:
+            raise write_failed(path, error) from error
+
+
+class _FileLog:
+    """Appends to `journal.jsonl`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._fd, self._size = path, -1, 0
+
+    def append(self, data: bytes) -> None:
+        """Write and sync. What was written in part is cut off again: what follows it would be unreadable."""
+        try:
+            if self._fd < 0:
+                self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+                fsync_folder(self._path.parent)
+            write_all(self._fd, data)
+            os.fsync(self._fd)
+        except OSError as error:
+            if self._fd >= 0:
+                os.ftruncate(self._fd, self._size)
+            raise write_failed(self._path, error) from error
+        self._size += len(data)
+
+    def close(self, *, remove: bool) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if remove:
+            self._path.unlink(missing_ok=True)
+
+
+def place_of(stack: StackRef, environment: Mapping[str, str]) -> Place:
+    """Where the stack's files are: the bucket of `BEDPLATE_STATE`, or its folder. Raises BedplateError BP251, BP254."""
+    url = environment.get(VARIABLE, "")
+    if not url:
+        return Folder(stack.folder)
+    from bedplate.engine.bucket import open_bucket
+
+    return open_bucket(url, stack)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -137,7 +137,7 @@ def test_a_configuration_is_refused_by_the_name_of_what_is_wrong(plugin: Plugin,
 
 def test_nothing_is_managed_before_the_provider_is_configured(plugin: Plugin) -> None:
     """A call before Configure is refused."""
-    with pytest.raises(BedplateError, match="was not configured"):
+    with pytest.raises(BedplateError, match="before it was configured"):
         plugin.resource(subject("bedplate:local:Token")).create({"name": "t"})
 
 

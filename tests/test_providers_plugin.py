@@ -96,7 +96,7 @@ def test_refusals_keep_their_words(plugin: Plugin) -> None:
     problem = refused.value.problems[0]
     assert (problem.code, problem.summary) == ("BP244", "a box of trouble [BP205]")
     assert problem.detail == "more\nfix: ask for none"
-    with pytest.raises(BedplateError, match=r"ValueError: unplanned; this is a bug in the provider"):
+    with pytest.raises(BedplateError, match=r"ValueError: unplanned; this is a bug"):
         box.create({"name": "one", "trouble": "bug"})
     with pytest.raises(BedplateError, match="there is no resource type shelf:index:Bix"):
         plugin.resource(Subject("urn:pulumi:dev::shop::shelf:index:Bix::one", "shelf:index:Bix")).check({}, None)

@@ -17,7 +17,6 @@ import bedplate
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.packages import InProcess, Invoked, Provider, Subject
 from bedplate.engine.provider import UNKNOWN, Checked, CheckFailure, Properties, Property, Resource
-from bedplate.problems import BedplateError, Problem
 
 CONFIG: Final[Mapping[str, Property]] = {
     "stageFolder": Property("string", "The stage's folder, absolute: `<project>/.bedplate/<stage>`."),
@@ -51,7 +50,7 @@ class BedplateProvider(Provider):
     def resource(self, subject: Subject) -> Resource:
         """The class with this token."""
         if self._types is None:
-            raise BedplateError(Problem("BP247", "the provider bedplate was not configured before it was used"))
+            raise RuntimeError("the provider bedplate was called before it was configured")
         return self._types.resource(subject)
 
     def invoke(self, token: str, args: Properties, *, preview: bool) -> Invoked:

@@ -1,7 +1,7 @@
 """Where a plugin's executable is: `pulumi-resource-<package>` on PATH, else in Pulumi's plugin cache.
 
 Goes in: a package, a version or "", an environment. Comes out: a path. The order is that of the Pulumi CLI, so that
-both engines run the same executable: PATH wins, whatever its version (unless PULUMI_IGNORE_AMBIENT_PLUGINS is set), then
+both engines run the same executable: PATH wins, whatever its version (not with PULUMI_IGNORE_AMBIENT_PLUGINS), then
 `<PULUMI_HOME or ~/.pulumi>/plugins/resource-<package>-v<version>/`. Nothing is downloaded.
 """
 

@@ -24,7 +24,7 @@ class Instances:
     """Opened providers. Called from several threads."""
 
     def __init__(self, packages: Packages, snapshot: Snapshot) -> None:
-        self._packages = packages
+        self.packages = packages
         self._snapshot = snapshot
         self._configured: dict[str, tuple[Properties, Provider]] = {}
         self._opened: dict[str, Provider] = {}
@@ -66,14 +66,17 @@ class Instances:
         return provider
 
     def opened(self, urn: str, package: str, inputs: Properties) -> Provider:
-        """A provider of the package for this URN, not configured: enough to check and compare configurations."""
+        """The provider with this URN, configured or not: enough to check and compare configurations."""
         with self._lock:
+            known = self._configured.get(urn)
+            if known is not None and known[0].get(VERSION) == inputs.get(VERSION):
+                return known[1]
             if urn not in self._opened:
                 self._opened[urn] = self._open(package, inputs)
             return self._opened[urn]
 
     def _open(self, package: str, inputs: Properties) -> Provider:
-        return self._packages.open(package, str(inputs.get(VERSION, "")))
+        return self.packages.open(package, str(inputs.get(VERSION, "")))
 
 
 class ProviderType(Resource):

@@ -15,7 +15,7 @@ from bedplate.engine.api import Event, EventSink, Step
 from bedplate.engine.instances import Instances
 from bedplate.engine.ordering import delete_in_order
 from bedplate.engine.paths import hide
-from bedplate.engine.provider import UNKNOWN, Created, Diff, Incomplete, Resource
+from bedplate.engine.provider import UNKNOWN, Created, Diff, Incomplete, Resource, Unsettled
 from bedplate.engine.running import Run, Stopped
 from bedplate.engine.state import (
     Begin,
@@ -91,7 +91,9 @@ class Operations:
                 outputs, new_id = made.outputs, made.id
             state = self.stamp(_came_up(replace(new, id=new_id, outputs=self.marked(resource, new, outputs)), failure))
             # A type that gave the new one the old one's id has replaced it already: deleting the old would delete both.
-            marks = [Mark(new.urn)] if replaced and replaced.id != new_id else []
+            # Under another provider the same id is another thing.
+            stays = replaced and (replaced.id, replaced.provider) != (new_id, new.provider)
+            marks = [Mark(new.urn)] if stays else []
             self.record(*marks, Put(state), Settle(new.urn))
             if failure is not None:
                 raise failure
@@ -196,6 +198,8 @@ class Operations:
         self.record(Begin(PendingOperation(kind, resource)))
         try:
             return call()
+        except Unsettled:
+            raise
         except Exception:
             # The provider said no: the end is known. What an earlier run left open stays open.
             self.record(Begin(prior) if prior else Settle(resource.urn))

@@ -1,8 +1,9 @@
 """Operations that began in a run that died: finished or settled before anything else happens.
 
 Goes in: the pending operations of the state. Comes out: a state that says what is. A create and an update are called
-again with the inputs they had, which providers allow; a delete is settled by looking, since finishing it could take
-what the user has meanwhile decided to keep. What cannot be settled stays pending and is reported.
+again with the inputs they had, where the provider allows it; a delete is settled by looking, since finishing it could
+take what the user has meanwhile decided to keep. What cannot be settled stays pending and is reported; a create that
+could make a second one stops the run.
 """
 
 from __future__ import annotations
@@ -15,11 +16,18 @@ from bedplate.engine.operations import Operations
 from bedplate.engine.provider import Resource
 from bedplate.engine.state import Drop, Mark, PendingOperation, Put, ResourceState, Settle
 from bedplate.engine.values import annotate, plain, seal
-from bedplate.problems import BedplateError
+from bedplate.problems import BedplateError, Problem
 
 
 def resolve(operations: Operations) -> None:
-    """Settle every pending operation that can be."""
+    """Settle every pending operation that can be.
+
+    Raises BedplateError BP216 where a create is left of which nobody knows whether it made something, and its provider
+    would make another: going on would double it.
+    """
+    doubtful = [p.resource for p in operations.ledger.snapshot.pending.values() if _may_double(operations, p)]
+    if doubtful:
+        raise BedplateError(*map(_doubt, doubtful))
     for pending in list(operations.ledger.snapshot.pending.values()):
         name, doing = pending.resource.name, pending.type
         try:
@@ -28,6 +36,27 @@ def resolve(operations: Operations) -> None:
             operations.emit(Event("log", message=f"{name}: {doing} was interrupted and cannot be settled: {error}"))
         else:
             operations.emit(Event("log", message=f"{name}: {doing} was interrupted; {found}"))
+
+
+def _may_double(operations: Operations, pending: PendingOperation) -> bool:
+    new = pending.resource
+    if pending.type != "creating" or new.id:
+        return False
+    try:
+        return not operations.instances.resource(new).repeatable
+    except BedplateError:
+        # Without its type it cannot be made twice either; why it cannot be settled is reported below.
+        return False
+
+
+def _doubt(new: ResourceState) -> Problem:
+    return Problem(
+        "BP216",
+        f"{new.name}: creating was interrupted, and nobody knows whether it was made",
+        detail=new.urn,
+        fix="look for it in the package's own console; if it is there, delete it or import it; then take its entry out "
+        "of pending_operations in the state",
+    )
 
 
 def _resolve(operations: Operations, pending: PendingOperation) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
@@ -20,11 +20,13 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from bedplate.engine.finding import find
 from bedplate.engine.packages import Invoked, Provider, Subject
 from bedplate.engine.pluginprocess import START, Log, PluginProcess
-from bedplate.engine.provider import UNKNOWN, Checked, Created, Diff, Properties, ReadResult, Resource
+from bedplate.engine.provider import UNKNOWN, Checked, Created, Diff, Properties, ReadResult, Resource, Unsettled
 from bedplate.engine.values import contains, from_struct, to_struct
 from bedplate.engine.wire import checked_of, diff_of, failures_of, incomplete_of, one_line, rest
 from bedplate.problems import BedplateError, Problem
 
+_CHANGING = frozenset({"Create", "Update", "Delete"})
+_NO_ANSWER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 _SEED = 32  # random bytes with which a provider makes names
 
 
@@ -65,12 +67,18 @@ class Plugin(Provider):
             if error.code() != grpc.StatusCode.UNIMPLEMENTED:
                 raise self.explained(error, "its handshake") from error
 
-    def call(self, method: str, request: Any, timeout: float | None = None) -> Any:
-        """One call. Raises `Incomplete` where it left a resource that did not come up, else BedplateError."""
+    def call(self, method: str, request: Any) -> Any:
+        """One call. Raises `Incomplete` where it left a resource that did not come up, `Unsettled` where a change may
+        have been made or not, else BedplateError.
+        """
         try:
-            return getattr(self._stub, method)(request, timeout=timeout)
+            return getattr(self._stub, method)(request)
         except grpc.RpcError as error:
-            raise incomplete_of(error) or self.explained(error, method) from error
+            if (incomplete := incomplete_of(error)) is not None:
+                raise incomplete from error
+            explained = self.explained(error, method)
+            unknown = method in _CHANGING and error.code() in _NO_ANSWER
+            raise (Unsettled(*explained.problems) if unknown else explained) from error
 
     def explained(self, error: Any, doing: str) -> BedplateError:
         """What a failed call means for a person."""
@@ -185,6 +193,8 @@ class Unconfigured(Resource):
 
 class PluginResource(Resource):
     """One resource that a plugin manages."""
+
+    repeatable: ClassVar[bool] = False
 
     def __init__(self, plugin: Plugin, subject: Subject, *, supports_preview: bool) -> None:
         self._plugin, self._subject, self._supports_preview = plugin, subject, supports_preview

@@ -138,6 +138,10 @@ class Incomplete(BedplateError):
         self.created = created
 
 
+class Unsettled(BedplateError):
+    """What a call that changes something raises where nobody knows whether it has: the operation stays pending."""
+
+
 class Resource(ABC):
     """One resource type. An instance serves every resource of its type; it holds no state of its own.
 
@@ -164,6 +168,8 @@ class Resource(ABC):
 
         return diff_properties(old_inputs, news, self.replace_keys)
 
+    repeatable: ClassVar[bool] = True
+    """Whether `create` may be called again after a run that died in it: it finds, or makes again, the same thing."""
     replace_keys: ClassVar[frozenset[str]] = frozenset()
     """Top-level inputs whose change replaces the resource (used by the default `diff`)."""
 

@@ -182,7 +182,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         type_ = request.type or urn.split("::")[2].rpartition("$")[2]
         old = _plain(request.old_inputs) if "old_inputs" in request.DESCRIPTOR.fields_by_name else {}
         ignored = tuple(getattr(request, "ignoreChanges", ()))
-        return self._provider.resource(Subject(urn, type_, old, {}, ignored))
+        limit = getattr(request, "timeout", 0.0)
+        timeouts = {request.DESCRIPTOR.name.removesuffix("Request").lower(): limit} if limit else {}
+        return self._provider.resource(Subject(urn, type_, old, timeouts, ignored))
 
 
 def _marked(resource: Resource, outputs: Properties, inputs: Properties) -> Properties:
@@ -221,7 +223,7 @@ def _told(context: Any) -> Iterator[None]:
         context.abort(grpc.StatusCode.UNKNOWN, text_of(error))
     except Exception as error:
         logging.getLogger(__name__).exception("a call failed unexpectedly")
-        context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}; this is a bug in the provider")
+        context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}; this is a bug")
 
 
 def serve(provider: Provider, package: Package) -> None:

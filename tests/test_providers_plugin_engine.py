@@ -1,0 +1,209 @@
+"""Provider plugins under the embedded engine: programs, real plugin processes, state and steps."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedplate.engine import EmbeddedEngine, Event, Outcome, StackRef
+from bedplate.engine.provider import UNKNOWN
+from bedplate.problems import BedplateError
+from plugin_support import Box, install
+
+
+class Shop:
+    """A stack whose packages come from plugins, and folders for their things."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.stack = StackRef("shop", "dev", root / "stack")
+        install(root / "bin")
+        path = os.pathsep.join([str(root / "bin"), "/usr/bin", "/bin"])
+        self.environment = {"PATH": path, "HOME": str(root), "PULUMI_CONFIG_PASSPHRASE": "p"}
+        self.log: list[str] = []
+
+    def folder(self, name: str) -> Path:
+        (self.root / name).mkdir(exist_ok=True)
+        return self.root / name
+
+    @property
+    def engine(self) -> EmbeddedEngine:
+        return EmbeddedEngine({}, environment=self.environment)
+
+    @property
+    def config(self) -> dict[str, str]:
+        return {"shelf:folder": str(self.folder("things"))}
+
+    def up(self, program: Callable[[], None], config: Mapping[str, str] | None = None) -> Outcome:
+        return self.engine.up(self.stack, program, self.config if config is None else config, on_event=self._note)
+
+    def preview(self, program: Callable[[], None], config: Mapping[str, str] | None = None) -> Outcome:
+        return self.engine.preview(self.stack, program, self.config if config is None else config)
+
+    def _note(self, event: Event) -> None:
+        if event.kind == "log":
+            self.log.append(event.message)
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.stack.folder / "state.json").read_text())["deployment"]
+        return found
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def boxes(*specs: Mapping[str, Any], options: Callable[[], Any] = lambda: None) -> Callable[[], None]:
+    """A program with a box for each of `specs`; exports each path."""
+
+    def program() -> None:
+        import pulumi
+
+        for spec in specs:
+            outputs = dict.fromkeys(("path", "key", "size", "label"))
+            box = pulumi.CustomResource(Box.type, spec["name"], {**outputs, **spec}, options())
+            pulumi.export(spec["name"], box.path)  # type: ignore[attr-defined]
+
+    return program
+
+
+def explicit(folder: Path, name: str = "mine") -> Callable[[], Any]:
+    """Options with an explicit provider, made when they are asked for."""
+
+    def options() -> Any:
+        import pulumi
+
+        return pulumi.ResourceOptions(provider=pulumi.ProviderResource("shelf", name, {"folder": str(folder)}))
+
+    return options
+
+
+def test_resources_of_a_plugin_live_like_those_of_classes(shop: Shop) -> None:
+    """Preview, up, no-op, update, replacement and destroy take the steps they should; the things follow."""
+    things = shop.folder("things")
+    first = shop.preview(boxes({"name": "a"}))
+    assert [step.op for step in first.changes if step.type == Box.type] == ["create"]
+    assert first.outputs["a"] is UNKNOWN
+    assert shop.up(boxes({"name": "a"})).outputs["a"] == str(things / "box-a")
+    assert shop.up(boxes({"name": "a"})).changes == ()
+    changed = shop.up(boxes({"name": "a", "size": 2}))
+    assert [(step.op, set(step.diff)) for step in changed.changes] == [("update", {"size"})]
+    assert json.loads((things / "box-a").read_text())["size"] == 2
+    replaced = shop.up(boxes({"name": "a", "size": 2, "zone": "z"}))
+    assert [s.op for s in replaced.changes] == ["delete-replaced", "create-replacement", "replace"]
+    shop.engine.destroy(shop.stack)
+    assert not (things / "box-a").exists()
+    assert (things / "closed").exists()
+
+
+def test_a_secret_of_a_plugin_is_encrypted_and_masked(shop: Shop) -> None:
+    """What the plugin marks as secret is nowhere readable."""
+    shop.up(boxes({"name": "a"}))
+    assert "hunter2" not in "".join(path.read_text() for path in shop.stack.folder.iterdir() if path.is_file())
+    assert shop.engine.resources(shop.stack)[-1].old_outputs is not None
+    assert "hunter2" not in str(shop.engine.resources(shop.stack))
+
+
+def test_the_configuration_of_a_stack_is_that_of_the_default_provider(shop: Shop) -> None:
+    """The default provider stands in state with checked inputs; a missing one stops the run before anything is made."""
+    shop.up(boxes({"name": "a"}))
+    provider = next(r for r in shop.state()["resources"] if r["type"] == "pulumi:providers:shelf")
+    assert provider["inputs"] == {"folder": str(shop.folder("things")), "mode": "plain"}
+    with pytest.raises(BedplateError, match="folder: is missing"):
+        Shop(shop.folder("other")).up(boxes({"name": "a"}), {})
+
+
+def test_an_explicit_provider_manages_its_resources(shop: Shop) -> None:
+    """A box of an explicit provider is made in that provider's folder, and named after it in state."""
+    where = shop.folder("elsewhere")
+    shop.up(boxes({"name": "a"}, options=explicit(where)))
+    assert (where / "box-a").exists()
+    box = next(r for r in shop.state()["resources"] if r["type"] == Box.type)
+    assert "::mine::" in box["provider"]
+    assert shop.up(boxes({"name": "a"}, options=explicit(where))).changes == ()
+    shop.engine.destroy(shop.stack)
+    assert not (where / "box-a").exists()
+
+
+def test_a_provider_that_has_to_be_replaced_takes_its_resources_along(shop: Shop) -> None:
+    """Another folder replaces provider and box: made in the new folder, deleted in the old by the old provider."""
+    old, new = shop.folder("old"), shop.folder("new")
+    shop.up(boxes({"name": "a"}, options=explicit(old)))
+    shop.up(boxes({"name": "a"}, options=explicit(new)))
+    assert (new / "box-a").exists()
+    assert not (old / "box-a").exists()
+
+
+def test_a_provider_whose_configuration_is_unknown_is_left_alone_in_a_preview(shop: Shop) -> None:
+    """A provider configured with an output that is not known yet previews its resources from their inputs."""
+    things = shop.folder("things")
+
+    def program() -> None:
+        import pulumi
+
+        first = pulumi.CustomResource(Box.type, "a", {"name": "a", "path": None})
+        folder = first.path.apply(lambda path: str(Path(path).parent))  # type: ignore[attr-defined]
+        second = pulumi.ProviderResource("shelf", "later", {"folder": folder})
+        pulumi.CustomResource(Box.type, "b", {"name": "b"}, pulumi.ResourceOptions(provider=second))
+
+    found = shop.preview(program)
+    assert {step.name for step in found.changes} >= {"a", "b", "later"}
+    shop.up(program)
+    assert (things / "box-b").exists()
+
+
+def test_a_resource_that_did_not_come_up_is_recorded_and_changed_by_the_next_run(shop: Shop) -> None:
+    """The failed create is in state with its reasons; the next run updates it instead of making another."""
+    with pytest.raises(BedplateError, match="the lid does not close"):
+        shop.up(boxes({"name": "a", "trouble": "late"}))
+    box = next(r for r in shop.state()["resources"] if r["type"] == Box.type)
+    assert (box["id"], box["initErrors"]) == ("box-a", ["the lid does not close"])
+    mended = shop.up(boxes({"name": "a"}))
+    assert [step.op for step in mended.changes if step.type == Box.type] == ["update"]
+    assert "initErrors" not in next(r for r in shop.state()["resources"] if r["type"] == Box.type)
+
+
+def test_a_create_whose_plugin_died_is_never_done_twice(shop: Shop) -> None:
+    """The create stays pending, and the next run stops and names it instead of making another."""
+    with pytest.raises(BedplateError, match="ended with status 3 during Create"):
+        shop.up(boxes({"name": "a", "trouble": "crash"}))
+    assert [p["type"] for p in shop.state()["pending_operations"]] == ["creating"]
+    with pytest.raises(BedplateError, match="nobody knows whether it was made") as doubt:
+        shop.up(boxes({"name": "a"}))
+    assert doubt.value.problems[0].code == "BP216"
+    assert not (shop.folder("things") / "box-a").exists()
+
+
+def test_a_package_without_a_plugin_is_named(shop: Shop) -> None:
+    """A type of a package that nobody has is BP241 with the executable that was looked for."""
+
+    def program() -> None:
+        import pulumi
+
+        pulumi.CustomResource("crate:index:Crate", "a", {})
+
+    with pytest.raises(BedplateError, match="no provider plugin for the package crate") as missing:
+        shop.up(program)
+    assert "pulumi-resource-crate on PATH" in missing.value.problems[0].detail
+
+
+def test_a_resource_of_a_plugin_is_read_by_its_id(shop: Shop) -> None:
+    """`get` takes up a thing that exists, and destroy leaves it."""
+    things = shop.folder("things")
+    (things / "box-old").write_text(json.dumps({"name": "old", "size": 3}))
+
+    def program() -> None:
+        import pulumi
+
+        found = pulumi.CustomResource(Box.type, "old", {"size": None}, pulumi.ResourceOptions(id="box-old"))
+        pulumi.export("size", found.size)  # type: ignore[attr-defined]
+
+    assert shop.up(program).outputs["size"] == 3
+    shop.engine.destroy(shop.stack)
+    assert (things / "box-old").exists()

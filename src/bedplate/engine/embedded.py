@@ -38,7 +38,8 @@ class EmbeddedEngine:
     """The engine behind the `Engine` protocol that needs nothing but Python.
 
     `clock` gives Unix seconds; `tool_version` stands in the manifest of the state; `environment` is read for
-    `PULUMI_CONFIG_PASSPHRASE` and `BEDPLATE_STATE` only; `place` says where a stack's files are.
+    `PULUMI_CONFIG_PASSPHRASE` and `BEDPLATE_STATE` only; `place` says where a stack's files are;
+    `providers` makes providers of this process by package, for types that are configured or have functions beside them.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class EmbeddedEngine:
         tool_version: str = "",
         environment: Mapping[str, str] | None = None,
         place: Callable[[StackRef], Place] | None = None,
+        providers: Mapping[str, Callable[[], Provider]] | None = None,
     ) -> None:
-        self._registry = registry
+        self._registry, self._providers = registry, providers
         self._clock = clock
         self._version = tool_version
         self._environment = os.environ if environment is None else environment
@@ -190,8 +192,8 @@ class EmbeddedEngine:
 
             return opener(self._environment, log)(package, version)
 
-        own = builtins(lambda name: read_outputs(name, stack, self._environment))
-        packages = Packages({**self._registry, **own}, start)
+        own = builtins(lambda name: read_outputs(name, stack, self._place, self._environment))
+        packages = Packages({**self._registry, **own}, start, self._providers)
         run.ending(packages.close)
         return Instances(packages, ledger.snapshot)
 

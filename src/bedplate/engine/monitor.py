@@ -17,10 +17,13 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from bedplate.engine.admission import Left
 from bedplate.engine.api import Event, EventSink
 from bedplate.engine.deployment import Deployment
+from bedplate.engine.functions import Functions
 from bedplate.engine.goals import unsupported
 from bedplate.engine.requests import goal_of, read_goal_of
 from bedplate.engine.running import Stopped
-from bedplate.engine.values import from_struct, plain, to_struct
+from bedplate.engine.state import ResourceState
+from bedplate.engine.transforms import Transforms
+from bedplate.engine.values import from_struct, to_struct
 from bedplate.problems import BedplateError
 
 T = TypeVar("T")
@@ -30,16 +33,27 @@ _FEATURES = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
     resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
     resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACE_WITH,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACEMENT_TRIGGER,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_TRANSFORMS,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_INVOKE_TRANSFORMS,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_PARAMETERIZATION,
 )
 # Methods of the service → what a program did to call them.
 _REFUSED = {
-    "Call": "a method call on a remote component",
     "ExistsResource": "asking whether a resource exists",
-    "RegisterStackTransform": "a transform of the stack",
-    "RegisterStackInvokeTransform": "an invoke transform",
     "RegisterResourceHook": "a resource hook",
     "RegisterErrorHook": "an error hook",
-    "RegisterPackage": "a parameterized package",
+}
+# Names of the features for SDKs that ask one by one.
+_NAMES = {
+    "secrets",
+    "aliasSpecs",
+    "deletedWith",
+    "replaceWith",
+    "replacementTrigger",
+    "transforms",
+    "invokeTransforms",
+    "parameterization",
 }
 
 
@@ -64,6 +78,9 @@ class Monitor:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
+        self._transforms = Transforms()
+        self._functions = Functions(deployment)
+        self._versions: dict[str, str] = {}
 
     def __getattr__(self, method: str) -> Callable[[Any], NoReturn]:
         if method not in _REFUSED:
@@ -80,17 +97,37 @@ class Monitor:
 
     def SupportsFeature(self, request: Any) -> Any:
         """The same for older SDKs."""
-        known = {"secrets", "aliasSpecs", "deletedWith", "replaceWith"}
-        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in known)
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in _NAMES)
+
+    def RegisterStackTransform(self, callback: Any) -> Any:
+        """Have every resource from now on go through a function of the program. On the loop's thread: never blocks."""
+        self._transforms.add_stack(callback)
+        return empty_pb2.Empty()
+
+    def RegisterStackInvokeTransform(self, callback: Any) -> Any:
+        """The same for invokes."""
+        self._transforms.add_invoke(callback)
+        return empty_pb2.Empty()
+
+    def RegisterPackage(self, request: Any) -> Any:
+        """A reference that stands for the version of a package in later requests. On the loop's thread."""
+        if request.HasField("parameterization") or request.HasField("extension"):
+            self._refuse(unsupported(f"the parameterized package {request.name}"))
+        if request.download_url:
+            self._refuse(unsupported(f"pluginDownloadURL of the package {request.name}"))
+        reference = f"{request.name}@{request.version}"
+        self._versions[reference] = request.version
+        return resource_pb2.RegisterPackageResponse(ref=reference)
 
     def SignalAndWaitForShutdown(self, _request: Any) -> Any:
         """The program is over. What comes after happens outside of it."""
+        self._transforms.close()
         return empty_pb2.Empty()
 
     def RegisterResource(self, request: Any) -> Any:
         """Make a resource what the program wants and say what it is."""
         try:
-            state = self._guarded(lambda: self._deployment.register(goal_of(request)))
+            state = self._guarded(lambda: self._register(request))
         except Left as left:
             return resource_pb2.RegisterResourceResponse(**_left(left), object=to_struct(left.inputs))
         dependencies = {
@@ -103,10 +140,16 @@ class Monitor:
             urn=state.urn, id=state.id, object=to_struct(properties), propertyDependencies=dependencies
         )
 
+    def _register(self, request: Any) -> ResourceState:
+        asked = self._transforms.resource(request)
+        state = self._deployment.register(goal_of(asked, self._version(request)))
+        self._transforms.note(state.urn, request)
+        return state
+
     def ReadResource(self, request: Any) -> Any:
         """Read a resource that the stack does not own."""
         try:
-            state = self._guarded(lambda: self._deployment.read(read_goal_of(request)))
+            state = self._guarded(lambda: self._deployment.read(read_goal_of(request, self._version(request))))
         except Left as left:
             return resource_pb2.ReadResourceResponse(**_left(left), properties=to_struct(left.inputs))
         return resource_pb2.ReadResourceResponse(urn=state.urn, id=state.id, properties=to_struct(state.outputs))
@@ -117,15 +160,16 @@ class Monitor:
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any) -> Any:
-        """Only `pulumi:pulumi:getResource`: a resource that this program has registered."""
-        if request.tok != "pulumi:pulumi:getResource":
-            self._refuse(unsupported(f"the function {request.tok}"))
-        urn = str(plain(from_struct(request.args)).get("urn", ""))
-        state = self._deployment.lookup(urn)
-        if state is None:
-            self._refuse(unsupported(f"looking up {urn}, which this program has not registered,"))
-        found = {"urn": urn, "id": state.id, "state": {**state.inputs, **state.outputs}}
-        return resource_pb2.ResourceInvokeResponse(**{"return": to_struct(found)})
+        """Call a function of a package."""
+        asked = self._guarded(lambda: self._transforms.invoke(request))
+        return self._guarded(lambda: self._functions.invoke(asked, self._version(request)))
+
+    def Call(self, request: Any) -> Any:
+        """Call a method of a resource."""
+        return self._guarded(lambda: self._functions.call(request, self._version(request)))
+
+    def _version(self, request: Any) -> str:
+        return self._versions.get(request.packageRef, "")
 
     def _guarded(self, call: Callable[[], T]) -> T:
         try:

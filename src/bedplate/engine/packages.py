@@ -69,6 +69,10 @@ class Provider(ABC):
     def invoke(self, token: str, args: Properties, *, preview: bool) -> Invoked:
         """Call a function of the package. Raises BedplateError BP203 where there is none."""
 
+    def call_method(self, token: str, args: Properties, *, preview: bool) -> Invoked:  # noqa: ARG002
+        """Call a method of a resource, which is `__self__` in `args`: its id, or the URN of a component."""
+        raise unsupported(f"the method {token}")
+
     def cancel(self) -> None:  # noqa: B027  optional
         """Ask running calls to give up. They then fail in their own time."""
 
@@ -81,6 +85,10 @@ class InProcess(Provider):
 
     def __init__(self, registry: Mapping[str, Resource]) -> None:
         self._registry = registry
+
+    def check_config(self, urn: str, news: Properties, olds: Properties | None) -> Checked:  # noqa: ARG002
+        """Nothing may be configured."""
+        return Checked(news, tuple(CheckFailure(key, "there is nothing to configure here") for key in news))
 
     def configure(self, urn: str, id: str, inputs: Properties) -> None:
         """The classes were made with all they need."""
@@ -103,10 +111,15 @@ Opener = Callable[[str, str], Provider]
 
 
 class Packages:
-    """Every package of one run: classes first, plugins for the rest. Closes what it has opened."""
+    """Every package of one run: classes and providers of this process first, plugins for the rest.
 
-    def __init__(self, registry: Mapping[str, Resource], opener: Opener) -> None:
-        self._opener = opener
+    `own` makes providers by package, each to be configured once. Closes what it has opened.
+    """
+
+    def __init__(
+        self, registry: Mapping[str, Resource], opener: Opener, own: Mapping[str, Callable[[], Provider]] | None = None
+    ) -> None:
+        self._opener, self._own = opener, own or {}
         self._types: dict[str, dict[str, Resource]] = {}
         for token, resource in registry.items():
             self._types.setdefault(token.partition(":")[0], {})[token] = resource
@@ -117,10 +130,14 @@ class Packages:
         """A provider of the package, to be configured. Raises BedplateError BP241 where the package is not found."""
         if package in self._types:
             return InProcess(self._types[package])
-        provider = self._opener(package, version)
+        provider = self._own[package]() if package in self._own else self._opener(package, version)
         with self._lock:
             self._opened.append(provider)
         return provider
+
+    def configurable(self, package: str) -> bool:
+        """Whether the stack's config for the package (`package:key`) is for its provider."""
+        return package not in self._types
 
     def cancel(self) -> None:
         """Ask every provider to give up what it is doing."""

@@ -69,6 +69,8 @@ class Providers:
             return reference_of(self._states[urn])
 
     def _package_config(self, package: str) -> dict[str, Any]:
+        if not self._operations.instances.packages.configurable(package):
+            return {}
         parts = ((key.partition(":"), value) for key, value in self._config.items())
         return {name: value for (namespace, _, name), value in parts if namespace == package and name}
 

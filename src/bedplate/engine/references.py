@@ -6,24 +6,26 @@ state. Its own key opens its secrets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from bedplate.engine.api import StackRef
-from bedplate.engine.places import place_of
+from bedplate.engine.places import Place
 from bedplate.engine.state import STACK_TYPE
 from bedplate.engine.storage import load
 from bedplate.problems import BedplateError, Problem
 
 
-def read_outputs(name: str, asking: StackRef, environment: Mapping[str, str]) -> Mapping[str, Any]:
+def read_outputs(
+    name: str, asking: StackRef, place: Callable[[StackRef], Place], environment: Mapping[str, str]
+) -> Mapping[str, Any]:
     """The outputs of the stack with this name. Raises BedplateError BP224 where it is not to be found."""
     *owner, stack = name.split("/")
     if len(owner) > 2 or owner[-1:] not in ([], [asking.project]):
         raise _unknown(name, f"only stacks of the project {asking.project} can be read")
     other = replace(asking, name=stack, folder=asking.folder.parent / stack)
-    loaded = load(place_of(other, environment), environment)
+    loaded = load(place(other), environment)
     root = next((r for r in loaded.snapshot.resources.values() if r.type == STACK_TYPE), None)
     if root is None or root.urn.split(":")[2] != stack:
         raise _unknown(name, f"no state is kept for it beside that of {asking.name}")

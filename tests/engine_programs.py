@@ -1,0 +1,173 @@
+"""Programs as data for the cases of resource semantics, and a package of types that is configured.
+
+A program is a list of specs: `{name, type?, props?, refs?, after?, parent?, options?, …}` as in `engine_cloud.build`,
+and `get: id` (read, not made) · `provider: name`, `providers: [names]` of specs with `type: Provider` · `deletedWith`,
+`replaceWith` (names) · `zoneOf`, `triggeredBy` (whose address it is) · `transforms: [{props?, options?}]`, and with
+`type: StackTransform` or `InvokeTransform` on everything after it · `invoke: {token, args}`, `call: {token, of}`,
+`reference: stack` (its output `x`), which become the property `found`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from bedplate.engine.diffing import diff_properties
+from bedplate.engine.packages import Invoked, Provider, Subject
+from bedplate.engine.provider import Checked, CheckFailure, Diff, Properties, Resource
+from bedplate.engine.values import Secret
+from engine_cloud import Cloud, Thing
+
+Spec = Mapping[str, Any]
+TYPES = {
+    "Thing": "test:index:Thing",
+    "Exclusive": "test:index:Exclusive",
+    "Regional": "regional:index:Thing",
+}
+_OUTPUTS = {"address": None, "token": None, "region": None}
+
+
+class Regional(Thing):
+    """A `Thing` in the region that its provider is configured with."""
+
+    type: ClassVar[str] = "regional:index:Thing"
+    secret_outputs: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, cloud: Cloud, region: str) -> None:
+        super().__init__(cloud)
+        self.region = region
+
+    def _outputs(self, id: str, news: Properties) -> dict[str, Any]:
+        return {**super()._outputs(id, news), "region": self.region}
+
+
+class RegionalProvider(Provider):
+    """Its resources are made in `region`; another region is another place. `zone` may change in place."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud, self._region = cloud, ""
+
+    def check_config(self, urn: str, news: Properties, olds: Properties | None) -> Checked:
+        unknown = tuple(CheckFailure(key, "is unknown") for key in news if key not in {"region", "zone"})
+        return Checked({"region": "here", **news}, unknown)
+
+    def diff_config(self, urn: str, old_inputs: Properties, news: Properties) -> Diff:
+        return diff_properties(old_inputs, news, frozenset({"region"}))
+
+    def configure(self, urn: str, id: str, inputs: Properties) -> None:
+        self._region = inputs["region"]
+
+    def resource(self, subject: Subject) -> Resource:
+        return Regional(self._cloud, self._region)
+
+    def invoke(self, token: str, args: Properties, *, preview: bool) -> Invoked:
+        if "bad" in args:
+            return Invoked({}, (CheckFailure("bad", "is not wanted"),))
+        return Invoked({"value": f"{args['of']} in {self._region}", "code": Secret("geheim")})
+
+    def call_method(self, token: str, args: Properties, *, preview: bool) -> Invoked:
+        return self.invoke(token, {"of": args["__self__"]}, preview=preview)
+
+
+def build(specs: Sequence[Spec], exports: Mapping[str, str] | None = None) -> Callable[[], None]:
+    """The program of the specs; `exports` maps an output to `resource.property`."""
+
+    def program() -> None:
+        import pulumi
+
+        made: dict[str, Any] = {}
+        for spec in specs:
+            _declare(spec, made)
+        for name, path in (exports or {}).items():
+            resource, _, key = path.partition(".")
+            pulumi.export(name, getattr(made[resource], key))
+
+    return program
+
+
+def _declare(spec: Spec, made: dict[str, Any]) -> None:
+    import pulumi
+
+    if spec.get("type") == "StackTransform":
+        pulumi.runtime.register_resource_transform(_transform(spec["transform"]))
+        return
+    if spec.get("type") == "InvokeTransform":
+        pulumi.runtime.register_invoke_transform(_invoke_transform(spec["args"]))
+        return
+    options = pulumi.ResourceOptions(**_options(spec, made))
+    name, props = spec["name"], dict(spec.get("props", {}))
+    match spec.get("type", "Thing"):
+        case "Component":
+            made[name] = pulumi.ComponentResource("test:index:Component", name, props, options)
+        case "Provider":
+            made[name] = pulumi.ProviderResource("regional", name, props, options)
+        case "Stash":
+            made[name] = pulumi.Stash(name, options, spec["input"])
+        case kind:
+            props = {"name": name, **_OUTPUTS, **props, **_computed(spec, made)}
+            made[name] = pulumi.CustomResource(TYPES.get(kind, kind), name, props, options)
+
+
+def _options(spec: Spec, made: Mapping[str, Any]) -> dict[str, Any]:
+    import pulumi
+
+    options: dict[str, Any] = {**spec.get("options", {})}
+    for key, option in (("parent", "parent"), ("provider", "provider"), ("deletedWith", "deleted_with")):
+        if key in spec:
+            options[option] = made[spec[key]]
+    for key, option in (("after", "depends_on"), ("providers", "providers"), ("replaceWith", "replace_with")):
+        if key in spec:
+            options[option] = [made[name] for name in spec[key]]
+    if "aliases" in options:
+        options["aliases"] = [pulumi.Alias(**a) if isinstance(a, dict) else a for a in options["aliases"]]
+    if "custom_timeouts" in options:
+        options["custom_timeouts"] = pulumi.CustomTimeouts(**options["custom_timeouts"])
+    if "transforms" in spec:
+        options["transforms"] = [_transform(transform) for transform in spec["transforms"]]
+    if "get" in spec:
+        options["id"] = spec["get"]
+    if "triggeredBy" in spec:
+        options["replacement_trigger"] = made[spec["triggeredBy"]].address
+    return options
+
+
+def _computed(spec: Spec, made: Mapping[str, Any]) -> dict[str, Any]:
+    import pulumi
+
+    props: dict[str, Any] = {key: pulumi.Output.secret(spec["props"][key]) for key in spec.get("secret", ())}
+    if "refs" in spec:
+        props["refs"] = [made[name].address for name in spec["refs"]]
+    if "zoneOf" in spec:
+        props["zone"] = made[spec["zoneOf"]].address
+    if "invoke" in spec:
+        provider = made[spec["provider"]] if "provider" in spec else None
+        options = pulumi.InvokeOptions(provider=provider)
+        props["found"] = pulumi.runtime.invoke_output(spec["invoke"]["token"], spec["invoke"]["args"], options)
+    if "call" in spec:
+        props["found"] = pulumi.runtime.call(spec["call"]["token"], {"__self__": made[spec["call"]["of"]]})
+    if "reference" in spec:
+        props["found"] = pulumi.StackReference(spec["reference"]).get_output("x")
+    return props
+
+
+def _transform(change: Mapping[str, Any]) -> Callable[[Any], Any]:
+    def transform(args: Any) -> Any:
+        import pulumi
+
+        if "type" in change and change["type"] != args.type_:
+            return None
+        if "raises" in change:
+            raise ValueError(change["raises"])
+        options = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(**change.get("options", {})))
+        return pulumi.ResourceTransformResult({**args.props, **change.get("props", {})}, options)
+
+    return transform
+
+
+def _invoke_transform(change: Mapping[str, Any]) -> Callable[[Any], Any]:
+    def transform(args: Any) -> Any:
+        import pulumi
+
+        return pulumi.InvokeTransformResult({**args.args, **change}, args.opts)
+
+    return transform

@@ -1,0 +1,113 @@
+"""What each resource option means, from cases as data: a file a semantic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bedplate.engine import EmbeddedEngine, Outcome, StackRef
+from bedplate.problems import BedplateError
+from engine_cloud import Cloud, PlainExclusive, PlainThing, ops
+from engine_programs import RegionalProvider, build
+
+FOLDER = Path(__file__).parent / "cases/engine/semantics"
+CASES: list[dict[str, Any]] = [
+    {**case, "id": f"{path.stem}: {case['name']}"}
+    for path in sorted(FOLDER.glob("*.yaml"))
+    for case in yaml.safe_load(path.read_text("utf-8"))
+]
+
+
+class Bench:
+    """An engine on a fake cloud with one stack; `other` stacks are made beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cloud, self.folder = Cloud(), folder
+        kinds = [PlainThing(self.cloud), PlainExclusive(self.cloud)]
+        self.engine = EmbeddedEngine(
+            {kind.type: kind for kind in kinds},
+            environment={},
+            providers={"regional": lambda: RegionalProvider(self.cloud)},
+        )
+        self.stack = StackRef("shop", "dev", folder / "dev")
+
+    def run(self, update: dict[str, Any], *, preview: bool) -> Outcome:
+        stack = StackRef("shop", update["stack"], self.folder / update["stack"]) if "stack" in update else self.stack
+        verb = self.engine.preview if preview else self.engine.up
+        return verb(stack, build(update["program"], update.get("exports")), update.get("config", {}))
+
+    def saved(self) -> list[dict[str, Any]]:
+        from bedplate.engine.places import place_of
+        from bedplate.engine.state import encode_resource
+        from bedplate.engine.storage import load
+
+        loaded = load(place_of(self.stack, {}), {})
+        return [encode_resource(resource, loaded.keys) for resource in loaded.snapshot.ordered()]
+
+
+def _agrees(wanted: Any, found: Any) -> bool:
+    """Whether `found` has everything that `wanted` has; `absent` stands for a key that is not there."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(k not in found if v == "absent" else k in found and _agrees(v, found[k]) for k, v in wanted.items())
+    return bool(wanted == found)
+
+
+def _check_saved(wanted: dict[str, Any], bench: Bench) -> None:
+    found = {r["urn"].split("::")[-1]: r for r in bench.saved() if not r.get("delete")}
+    for name, fields in wanted.items():
+        assert _agrees(fields, found[name]), (name, fields, found[name])
+
+
+def _check_after(update: dict[str, Any], bench: Bench, outcome: Outcome | None) -> None:
+    if "saved" in update:
+        _check_saved(update["saved"], bench)
+    if "cloud" in update:
+        assert sorted(id.rpartition("-")[0] for id in bench.cloud.things) == sorted(update["cloud"])
+    if "things" in update:
+        things = {t["name"]: t for t in bench.cloud.things.values()}
+        assert _agrees(update["things"], things), things
+    if "outputs" in update:
+        assert outcome is not None
+        assert outcome.outputs == update["outputs"]
+    if "called" in update:
+        assert [call for call in bench.cloud.calls if call[0] not in {"check", "diff"}] == [
+            tuple(call) for call in update["called"]
+        ]
+
+
+def _refused(update: dict[str, Any], bench: Bench, *, preview: bool) -> None:
+    with pytest.raises(BedplateError) as caught:
+        bench.run(update, preview=preview)
+    assert caught.value.problems[0].code == update["error"], caught.value
+    assert update.get("says", "") in caught.value.problems[0].summary
+
+
+def _same_steps(update: dict[str, Any], outcome: Outcome, key: str = "steps") -> None:
+    wanted, found = update.get(key, update["steps"]), ops(outcome)
+    assert (found if update.get("ordered") else sorted(found)) == (wanted if update.get("ordered") else sorted(wanted))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+def test_an_option_means_what_the_case_says_in_preview_and_update(case: dict[str, Any], tmp_path: Path) -> None:
+    """Every case's updates take the steps written in it, foretold by a preview, and leave the state written in it."""
+    bench = Bench(tmp_path)
+    for id, thing in case.get("exists", {}).items():
+        bench.cloud.things[id] = dict(thing)
+    for update in case["updates"]:
+        bench.cloud.fail = {tuple(call) for call in update.get("fail", ())}
+        if "error" in update:
+            if not update["error"].startswith("BP205") or "fail" not in update:
+                _refused(update, bench, preview=True)
+            _refused(update, bench, preview=False)
+            _check_after(update, bench, None)
+            continue
+        before = dict(bench.cloud.things)
+        _same_steps(update, bench.run(update, preview=True), "preview")
+        assert bench.cloud.things == before
+        bench.cloud.calls.clear()
+        outcome = bench.run(update, preview=False)
+        _same_steps(update, outcome)
+        _check_after(update, bench, outcome)

@@ -60,7 +60,14 @@ def test_a_resource_is_checked_compared_made_read_changed_and_removed(plugin: Pl
     assert read.inputs == changed
     box.delete(made.id, {})
     assert box.read(made.id, {}, {}) is None
-    assert box.diff(made.id, changed, {}, changed).note
+
+
+def test_a_change_that_no_property_shows_is_told(plugin: Plugin, capfd: pytest.CaptureFixture[str]) -> None:
+    """The difference is one, and the provider's note reaches the engine's log."""
+    diff = plugin.resource(BOX).diff("box-one", {"size": 1}, {}, {"size": 1})
+    assert diff.changes
+    assert not diff.properties
+    assert capfd.readouterr().out == "the box is gone\n"
 
 
 def test_a_replacement_names_its_keys_and_its_order(plugin: Plugin) -> None:

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from bedplate.engine.packages import Provider, Subject
 from bedplate.engine.provider import Created, Incomplete, Properties, Resource
@@ -55,6 +55,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def __init__(self, provider: Provider, package: Package) -> None:
         self._provider, self._package = provider, package
+        self._engine: Any = None
         for method in _ABSENT:
             setattr(self, method, self._absent)
 
@@ -66,6 +67,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Handshake(self, request: Any, context: Any) -> Any:  # noqa: ARG002
         """What the provider understands: secrets. No resource references and no output values."""
+        self._attach(request.engine_address)
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: ARG002
@@ -85,8 +87,17 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.GetMappingsResponse()
 
     def Attach(self, request: Any, context: Any) -> Any:  # noqa: ARG002
-        """The engine's address; nothing here calls the engine."""
+        """The address of an engine that found this process running."""
+        self._attach(request.address)
         return empty_pb2.Empty()
+
+    def _attach(self, address: str) -> None:
+        self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
+
+    def _say(self, urn: str, text: str) -> None:
+        """Tell the person about a resource what no property shows."""
+        if self._engine is not None and text:
+            self._engine.Log(engine_pb2.LogRequest(severity=engine_pb2.INFO, urn=urn, message=text))
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: ARG002
         """Ask running calls to give up."""
@@ -136,7 +147,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         with _told(context):
             resource = self._resource(request)
             old_inputs, olds, news = map(_plain, (request.old_inputs, request.olds, request.news))
-            return diff_response(resource.diff(request.id, old_inputs, olds, news), resource.stable_outputs)
+            diff = resource.diff(request.id, old_inputs, olds, news)
+            self._say(request.urn, diff.note)
+            return diff_response(diff, resource.stable_outputs)
 
     def Create(self, request: Any, context: Any) -> Any:
         """Make a resource, or say what is known of it before."""
@@ -227,9 +240,10 @@ def _told(context: Any) -> Iterator[None]:
 
 
 def serve(provider: Provider, package: Package) -> None:
-    """Answer until SIGTERM, or until the process that started this is gone. The first line of stdout is the port.
+    """Answer until SIGTERM or SIGINT, or until the process that started this is gone.
 
-    Ctrl-C is left to the engine: it asks by `Cancel`, and ends this process when it has taken the answers.
+    The first line of stdout is the port. Engines start plugins in a process group of their own: Ctrl-C in a terminal
+    does not come here, and the SIGINT with which the Pulumi CLI ends its plugins means what it says.
     """
     server = grpc.server(
         ThreadPoolExecutor(_THREADS, thread_name_prefix="plugin"),
@@ -238,8 +252,8 @@ def serve(provider: Provider, package: Package) -> None:
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(provider, package), server)
     port = server.add_insecure_port("127.0.0.1:0")
     ended = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: ended.set())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: ended.set())
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()

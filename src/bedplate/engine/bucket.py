@@ -101,9 +101,9 @@ class Bucket:
         found = self._objects.get(BACKUP)
         return found.data if found else None
 
-    def replace(self, data: bytes) -> None:
+    def replace(self, data: bytes, *, over_damage: bool = False) -> None:
         """Replace the version that was read. Raises BedplateError BP250 where there is another one by now."""
-        if self._state is not None:
+        if self._state is not None and not over_damage:
             self._objects.put(BACKUP, self._state)
         try:
             if self._tag:
@@ -136,15 +136,11 @@ class Bucket:
         self._dead, self._lines = [], []
 
     def set_aside(self, *, journal: bool) -> str:
-        """Copy it to `damaged/…` and remove it."""
+        """Copy it to `damaged/…`, and remove the journal."""
         name = f"damaged/{len(self._objects.keys('damaged/')) + 1:08}"
+        self._objects.put(name, self._read_journal() if journal else self._state or b"")
         if journal:
-            self._objects.put(name, self._read_journal())
             self.drop_log()
-        else:
-            self._objects.put(name, self._state or b"")
-            self._objects.delete(STATE)
-            self._state, self._tag = None, ""
         return f"{self.label}/{name}"
 
     def erase(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from bedplate.engine.api import DEFAULTS, Event, EventSink, Options, Outcome, Program, Registry, StackRef, Step
+from bedplate.engine.api import DEFAULTS, Event, EventSink, Options, Outcome, Program, Registry, StackRef, Step, Update
 from bedplate.engine.builtins import builtins
 from bedplate.engine.deployment import Deployment
 from bedplate.engine.goals import StackId
@@ -25,11 +25,13 @@ from bedplate.engine.places import Place, place_of
 from bedplate.engine.providing import is_default
 from bedplate.engine.references import read_outputs
 from bedplate.engine.refreshing import refresh
+from bedplate.engine.repair import foreseen, mend, tidy
 from bedplate.engine.running import Run, Stopped, stopped_error
 from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState, Snapshot
-from bedplate.engine.storage import Ledger, Loaded, Storage, load, opened
+from bedplate.engine.storage import Ledger, Loaded, Storage, history, load, opened
 from bedplate.engine.targets import Selection
+from bedplate.engine.transfer import bring_in, exported
 from bedplate.engine.values import masked
 from bedplate.problems import BedplateError, Problem
 
@@ -157,6 +159,44 @@ class EmbeddedEngine:
         found = loaded.snapshot.ordered()
         return tuple(same_step(r) for r in found if not r.type.startswith(PROVIDER_PREFIX))
 
+    def export_state(self, stack: StackRef, *, show_secrets: bool = False) -> dict[str, Any]:
+        """The state as a Pulumi deployment, its secrets encrypted unless `show_secrets`."""
+        loaded = load(self._place(stack), self._environment)
+        return exported(loaded, self._version, self._clock(), show_secrets=show_secrets)
+
+    def import_state(self, stack: StackRef, document: Mapping[str, Any]) -> None:
+        """Put a deployment in the place of the state. Raises BedplateError BP252; the state is then as it was."""
+        begun = Begun("import", self._clock(), "", whoami())
+        bring_in(self._place(stack), begun, self._version, self._clock, self._environment, stack, document)
+
+    def history(self, stack: StackRef) -> tuple[Update, ...]:
+        """The runs that changed the stack or tried to, the newest first. Raises BedplateError BP211."""
+        return history(self._place(stack))
+
+    def repair(
+        self,
+        stack: StackRef,
+        *,
+        forget: Sequence[str] = (),
+        preview: bool = False,
+        on_event: EventSink | None = None,
+    ) -> tuple[str, ...]:
+        """Mend a damaged state, settle what was interrupted; what was done (or would be, in a preview) in sentences.
+
+        `forget` names resources whose interrupted operation a person has settled. Raises BedplateError BP211 where
+        there is nothing to mend from, BP216 for an operation that is left, BP256 for a name without one.
+        """
+        place = self._place(stack)
+        if preview:
+            return foreseen(place, self._environment, forget)
+        begun = Begun("repair", self._clock(), "", whoami())
+        done = mend(place, begun, self._version, self._clock, self._environment)
+        with self._under_way("the repair", DEFAULTS) as run, self._opened(stack, "repair") as storage:
+            tidied = tidy(storage.ledger, forget)
+            resolve(self._operations(stack, run, storage, on_event))
+            _refuse_pending(storage.ledger)
+        return (*done, *tidied)
+
     def _opened(self, stack: StackRef, kind: str, message: str = "") -> AbstractContextManager[Storage]:
         begun = Begun(kind, self._clock(), message, whoami())
         return opened(self._place(stack), begun, self._version, self._clock, self._environment)
@@ -225,8 +265,8 @@ def _refuse_pending(ledger: Ledger) -> None:
                     "BP216",
                     f"{operation.resource.name}: {operation.type} was interrupted and could not be settled",
                     detail=operation.resource.urn,
-                    fix="mend what stands in its way and run the command again, or remove it by hand and take it out "
-                    "of pending_operations in state.json",
+                    fix="mend what stands in its way and run the command again, or remove it by hand and "
+                    f"`bedplate state repair --forget {operation.resource.name}`",
                 )
                 for operation in left
             )

@@ -54,8 +54,8 @@ def _doubt(new: ResourceState) -> Problem:
         "BP216",
         f"{new.name}: creating was interrupted, and nobody knows whether it was made",
         detail=new.urn,
-        fix="look for it in the package's own console; if it is there, delete it or import it; then take its entry out "
-        "of pending_operations in the state",
+        fix="look for it in the package's own console; if it is there, delete it or import it; "
+        f"then `bedplate state repair --forget {new.name}`",
     )
 
 

@@ -54,8 +54,8 @@ class Place(Protocol):
     def backup(self) -> bytes | None:
         """The state before the last update."""
 
-    def replace(self, data: bytes) -> None:
-        """Put a new state in the place of the old one, which becomes the backup. All or nothing."""
+    def replace(self, data: bytes, *, over_damage: bool = False) -> None:
+        """Put a new state in the place of the old one, which becomes the backup, if it is whole. All or nothing."""
 
     def open_log(self) -> Log:
         """A journal for the holder of the lock; nothing is made before the first line."""
@@ -67,7 +67,7 @@ class Place(Protocol):
         """Remove the journal that a dead run left."""
 
     def set_aside(self, *, journal: bool) -> str:
-        """Keep the damaged state (or journal) under another name, which is returned."""
+        """Keep the damaged state (or journal) under another name, which is returned. The journal is gone then."""
 
     def erase(self) -> None:
         """Remove the state of a stack that has no resources left. Its history stays."""
@@ -108,15 +108,16 @@ class Folder:
         found = read_file(self._folder / BACKUP)
         return found if self._intact(found) else None
 
-    def replace(self, data: bytes) -> None:
+    def replace(self, data: bytes, *, over_damage: bool = False) -> None:
         """Write beside it, sync, rename."""
         path = self._folder / STATE
         temporary, sums = path.with_name(STATE + ".tmp"), path.with_name(SUMS + ".tmp")
         try:
             write_file(temporary, data)
-            write_file(sums, self._sums(data))
+            write_file(sums, self._sums(data, BACKUP if over_damage else STATE))
             sums.replace(path.with_name(SUMS))
-            self._back_up(path)
+            if not over_damage:
+                self._back_up(path)
             temporary.replace(path)
             fsync_folder(self._folder)
         except OSError as error:
@@ -124,8 +125,8 @@ class Folder:
             sums.unlink(missing_ok=True)
             raise write_failed(path, error) from error
 
-    def _sums(self, data: bytes) -> bytes:
-        old = read_file(self._folder / STATE)
+    def _sums(self, data: bytes, old_name: str) -> bytes:
+        old = read_file(self._folder / old_name)
         lines = [f"{_digest(data)}  {STATE}\n"] + ([] if old is None else [f"{_digest(old)}  {BACKUP}\n"])
         return "".join(lines).encode()
 
@@ -156,11 +157,14 @@ class Folder:
         (self._folder / JOURNAL).unlink(missing_ok=True)
 
     def set_aside(self, *, journal: bool) -> str:
-        """Rename the file; an earlier one that was set aside stays."""
+        """Give the file another name; an earlier one that was set aside stays."""
         path = self._folder / (JOURNAL if journal else STATE)
         numbers = (n for n in range(1, 10_000) if not path.with_name(f"{path.name}.damaged-{n}").exists())
         kept = path.with_name(f"{path.name}.damaged-{next(numbers)}")
-        path.replace(kept)
+        if journal:
+            path.replace(kept)
+        else:
+            os.link(path, kept)  # a state is there at any instant
         fsync_folder(self._folder)
         return str(kept)
 

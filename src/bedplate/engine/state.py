@@ -92,6 +92,8 @@ class Snapshot:
 
     resources: dict[tuple[str, str], ResourceState] = field(default_factory=dict)
     pending: dict[str, PendingOperation] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the deployment that this engine does not use: kept as they are."""
 
     def live(self, urn: str) -> ResourceState | None:
         """The resource with this URN, if there is one that is not waiting to be deleted."""
@@ -243,9 +245,11 @@ _KNOWN = {"urn", "type", "custom", "id", *_MAPS} | {
     *_LISTS.values(),
 }
 
+_DEPLOYMENT = {"manifest", "resources", "pending_operations", "secrets_providers"}
 
-def encode_resource(resource: ResourceState, keys: Keyring) -> dict[str, Any]:
-    """The resource as it stands in a deployment, secrets encrypted."""
+
+def encode_resource(resource: ResourceState, keys: Keyring | None) -> dict[str, Any]:
+    """The resource as it stands in a deployment, secrets encrypted, or in plain text without keys."""
     raw: dict[str, Any] = {"urn": resource.urn, "custom": resource.custom, "type": resource.type, **resource.extra}
     if resource.id:
         raw["id"] = resource.id
@@ -284,11 +288,12 @@ def _present(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: raw[key] for name, key in _OPTIONAL.items() if key in raw} | lists
 
 
-def _encode(value: Any, keys: Keyring) -> Any:
+def _encode(value: Any, keys: Keyring | None) -> Any:
     match value:
         case Secret():
             text = json.dumps(value.value, separators=(",", ":"), sort_keys=True)
-            return {SIGNATURE: SECRET_SIGNATURE, "ciphertext": keys.encrypt(text)}
+            sealed = {"plaintext": text} if keys is None else {"ciphertext": keys.encrypt(text)}
+            return {SIGNATURE: SECRET_SIGNATURE, **sealed}
         case Mapping():
             return {key: _encode(item, keys) for key, item in value.items()}
         case list() | tuple():
@@ -300,7 +305,9 @@ def _encode(value: Any, keys: Keyring) -> Any:
 def _decode(value: Any, keys: Keyring | None) -> Any:
     match value:
         case dict() if value.get(SIGNATURE) == SECRET_SIGNATURE:
-            return Secret(MASK if keys is None else json.loads(keys.decrypt(value["ciphertext"])))
+            if keys is None:
+                return Secret(MASK)
+            return Secret(json.loads(value["plaintext"] if "plaintext" in value else keys.decrypt(value["ciphertext"])))
         case dict():
             return {key: _decode(item, keys) for key, item in value.items()}
         case list():
@@ -309,14 +316,15 @@ def _decode(value: Any, keys: Keyring | None) -> Any:
             return value
 
 
-def encode_deployment(snapshot: Snapshot, keys: Keyring, version: str, now: float) -> dict[str, Any]:
-    """The whole state as a deployment of version 3."""
+def encode_deployment(snapshot: Snapshot, keys: Keyring | None, version: str, now: float) -> dict[str, Any]:
+    """The whole state as a deployment of version 3. Without keys its secrets are in plain text."""
     deployment: dict[str, Any] = {
+        **snapshot.extra,
         "manifest": {"time": timestamp(now), "magic": _magic(version), "version": version},
         "resources": [encode_resource(resource, keys) for resource in snapshot.ordered()],
         "pending_operations": [encode_operation(operation, keys) for operation in snapshot.pending.values()],
     }
-    if keys.providers is not None:
+    if keys is not None and keys.providers is not None:
         deployment["secrets_providers"] = keys.providers
     return {"version": 3, "deployment": deployment}
 
@@ -325,10 +333,11 @@ def decode_deployment(deployment: Mapping[str, Any], keys: Keyring | None) -> Sn
     """The snapshot of a deployment. Raises KeyError, TypeError or AttributeError when it is not one."""
     resources = [decode_resource(raw, keys) for raw in deployment.get("resources") or ()]
     operations = [decode_operation(raw, keys) for raw in deployment.get("pending_operations") or ()]
-    return Snapshot({r.key: r for r in resources}, {o.resource.urn: o for o in operations})
+    extra = {key: value for key, value in deployment.items() if key not in _DEPLOYMENT}
+    return Snapshot({r.key: r for r in resources}, {o.resource.urn: o for o in operations}, extra)
 
 
-def encode_operation(operation: PendingOperation, keys: Keyring) -> dict[str, Any]:
+def encode_operation(operation: PendingOperation, keys: Keyring | None) -> dict[str, Any]:
     """A pending operation as it stands in a deployment."""
     return {"resource": encode_resource(operation.resource, keys), "type": operation.type}
 

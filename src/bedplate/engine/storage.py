@@ -211,7 +211,7 @@ class Storage:
             digest = hashlib.sha256(data).hexdigest()
             self.place.close_log(record.size, record.closing(digest, asdict(update)))
             self.place.replace(data)
-        self._note(update)
+        note(self.place, update)
         self.place.drop_log()
         return digest
 
@@ -221,7 +221,7 @@ class Storage:
         if not self._journal.used:
             self._journal.close(remove=False)
             if result != "succeeded":
-                self._note(update)
+                note(self.place, update)
             return
         snapshot = self.ledger.snapshot
         if all(resource.type.startswith(PROVIDER_PREFIX) for resource in snapshot.resources.values()):
@@ -234,28 +234,29 @@ class Storage:
             # The journal stays: it holds what could not be written.
             self._journal.close(remove=False)
             raise
-        self._note(update)
+        note(self.place, update)
         self._journal.close(remove=True)
         if not snapshot.resources and not snapshot.pending:
             self.place.erase()
 
-    def put(self, snapshot: Snapshot, keys: Keyring) -> None:
-        """Put another state in the place of this one, whole, and note it."""
-        self.keys = keys
-        self.place.replace(self._encode(snapshot))
-        self._note(self.run.ended("succeeded", self.clock(), {}))
-
     def _encode(self, snapshot: Snapshot) -> bytes:
-        document = encode_deployment(snapshot, self.keys, self.version, self.clock())
-        return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+        return encoded(snapshot, self.keys, self.version, self.clock())
 
-    def _note(self, update: Update) -> None:
-        def line(number: int, last: bytes) -> bytes | None:
-            # A run that died right after it had noted this is not noted twice.
-            noted = bool(last) and last.rstrip() == line_of(update, number - 1).rstrip()
-            return None if noted else line_of(update, number)
 
-        self.place.note(line)
+def encoded(snapshot: Snapshot, keys: Keyring, version: str, now: float) -> bytes:
+    """The bytes of a `state.json`."""
+    return json.dumps(encode_deployment(snapshot, keys, version, now), indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def note(place: Place, update: Update) -> None:
+    """Add an update to the history. Only called by the holder of the lock."""
+
+    def line(number: int, last: bytes) -> bytes | None:
+        # A run that died right after it had noted this is not noted twice.
+        noted = bool(last) and last.rstrip() == line_of(update, number - 1).rstrip()
+        return None if noted else line_of(update, number)
+
+    place.note(line)
 
 
 @contextmanager

@@ -1,0 +1,149 @@
+"""Mending a state that no command accepts any more.
+
+Goes in: a place whose state or journal is damaged, or does not fit. Comes out: what is done about it, in sentences, and
+then a state that is whole. Nothing is thrown away: what is damaged stays beside it under another name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bedplate.engine.history import Begun
+from bedplate.engine.integrity import flaws, pruned
+from bedplate.engine.journal import DamagedJournal, Record, read_journal
+from bedplate.engine.places import BACKUP, JOURNAL, STATE, Place
+from bedplate.engine.secrets import Keyring
+from bedplate.engine.state import Change, PendingOperation, Settle, Snapshot
+from bedplate.engine.storage import Ledger, damaged, decoded, encoded, load, note, parse
+from bedplate.problems import BedplateError, Problem
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is wrong with the files of a place, and what they are mended from.
+
+    `actions` says what is done, in sentences; none where the files are whole.
+    """
+
+    actions: tuple[str, ...] = ()
+    state: bytes | None = None
+    record: Record | None = None
+    state_damaged: bool = False
+    journal_damaged: bool = False
+
+
+def examine(place: Place) -> Damage:
+    """Look at the files. Raises BedplateError BP211 where there is nothing to mend the state from."""
+    files = place.read()
+    found = Damage(state=files.state)
+    try:
+        found = replace(found, record=read_journal(files.journal, f"{place.label}/{JOURNAL}"))
+    except DamagedJournal as error:
+        line = error.problems[0].where.line if error.problems[0].where else 0
+        what = f"the journal is damaged at line {line}: what stands before it is kept, the whole file is set aside"
+        found = replace(found, record=error.whole, journal_damaged=True, actions=(what,))
+    if files.state is not None and not (files.intact and _readable(place, files.state)):
+        found = _from_backup(place, found)
+    return _fitting(found)
+
+
+def _readable(place: Place, data: bytes) -> bool:
+    try:
+        decoded(place, parse(place, data), (), None)
+    except BedplateError as error:
+        if error.problems[0].code == "BP211":
+            return False
+        raise
+    return True
+
+
+def _from_backup(place: Place, found: Damage) -> Damage:
+    backup = place.backup()
+    if backup is None or not _readable(place, backup):
+        raise damaged(place, "and so is its backup")
+    what = f"{STATE} is damaged: {BACKUP}, the state before the last update, takes its place; it is set aside"
+    return replace(found, state=backup, state_damaged=True, actions=(*found.actions, what))
+
+
+def _fitting(found: Damage) -> Damage:
+    digest = hashlib.sha256(found.state).hexdigest() if found.state is not None else ""
+    if found.record is None or digest in {found.record.base, *found.record.folded}:
+        return found
+    what = "the journal belongs to another state: it is set aside, and what it records is not applied"
+    return replace(found, record=None, journal_damaged=True, actions=(*found.actions, what))
+
+
+def mend(
+    place: Place, begun: Begun, version: str, clock: Callable[[], float], environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Do what `examine` says, under the lock; the sentences, and where the damaged files are now."""
+    with place.held(begun.kind, clock):
+        found = examine(place)
+        if not found.actions:
+            return ()
+        data = _state(place, found, version, clock(), environment)
+        kept = [place.set_aside(journal=False)] if found.state_damaged else []
+        if data is not None:
+            place.replace(data, over_damage=found.state_damaged)
+        if found.journal_damaged:
+            kept.append(place.set_aside(journal=True))
+        note(place, begun.ended("succeeded", clock(), {}))
+        return (*found.actions, *(f"set aside: {path}" for path in kept))
+
+
+def _state(place: Place, found: Damage, version: str, now: float, environment: Mapping[str, str]) -> bytes | None:
+    """The state with what the journal still says. None where there is neither."""
+    deployment: dict[str, Any] = {} if found.state is None else parse(place, found.state)
+    digest = hashlib.sha256(found.state).hexdigest() if found.state is not None else ""
+    replayed = found.record if found.record and digest not in found.record.folded else None
+    if found.state is None and replayed is None:
+        return None
+    providers = deployment.get("secrets_providers") or (replayed.secrets if replayed else None)
+    keys = Keyring(place.keys, providers, environment, shared=place.shared)
+    return encoded(decoded(place, deployment, replayed.changes if replayed else (), keys), keys, version, now)
+
+
+def foreseen(place: Place, environment: Mapping[str, str], forget: Sequence[str]) -> tuple[str, ...]:
+    """What a repair would do, in sentences. Raises BedplateError BP211 where it could do nothing."""
+    damage = examine(place)
+    if damage.actions:
+        return damage.actions
+    snapshot = load(place, environment, decrypt=False).snapshot
+    dropped = {operation.resource.urn for operation in _forgotten(snapshot, forget)}
+    waiting = [
+        f"{p.resource.name}: {p.type} was interrupted; "
+        + ("it is taken out of the state" if urn in dropped else "its provider is asked what became of it")
+        for urn, p in snapshot.pending.items()
+    ]
+    return (*waiting, *flaws(snapshot))
+
+
+def tidy(ledger: Ledger, forget: Sequence[str]) -> tuple[str, ...]:
+    """Take out what names something that is not there, and the pending operations that a person has settled."""
+    before = flaws(ledger.snapshot)
+    forgotten = _forgotten(ledger.snapshot, forget)
+    changes: list[Change] = [*pruned(ledger.snapshot), *(Settle(operation.resource.urn) for operation in forgotten)]
+    if changes:
+        ledger.record(*changes)
+    left = flaws(ledger.snapshot)
+    return (
+        *(f"{operation.resource.name}: {operation.type} is taken out of the state" for operation in forgotten),
+        *(f"taken out: {flaw}" for flaw in before if flaw not in left),
+        *(f"left, because nobody can know what was meant: {flaw}" for flaw in left),
+    )
+
+
+def _forgotten(snapshot: Snapshot, names: Sequence[str]) -> list[PendingOperation]:
+    """The pending operations with these names or URNs. Raises BedplateError BP256 for a name that has none."""
+    found = []
+    for name in names:
+        meant = [p for urn, p in snapshot.pending.items() if name in {urn, p.resource.name}]
+        if len(meant) != 1:
+            there = ", ".join(snapshot.pending) or "none"
+            what = f"{name} is not the name of one pending operation"
+            raise BedplateError(Problem("BP256", what, fix=f"name one of these by its URN: {there}"))
+        found += meant
+    return found

@@ -33,12 +33,12 @@ class Regional(Thing):
     type: ClassVar[str] = "regional:index:Thing"
     secret_outputs: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, cloud: Cloud, region: str) -> None:
+    def __init__(self, cloud: Cloud, region: str, timeouts: Mapping[str, float]) -> None:
         super().__init__(cloud)
-        self.region = region
+        self.region, self.timeouts = region, timeouts
 
     def _outputs(self, id: str, news: Properties) -> dict[str, Any]:
-        return {**super()._outputs(id, news), "region": self.region}
+        return {**super()._outputs(id, news), "region": self.region, "patience": dict(self.timeouts)}
 
 
 class RegionalProvider(Provider):
@@ -58,7 +58,7 @@ class RegionalProvider(Provider):
         self._region = inputs["region"]
 
     def resource(self, subject: Subject) -> Resource:
-        return Regional(self._cloud, self._region)
+        return Regional(self._cloud, self._region, subject.timeouts)
 
     def invoke(self, token: str, args: Properties, *, preview: bool) -> Invoked:
         if "bad" in args:

@@ -36,6 +36,8 @@ class Bench:
 
     def run(self, update: dict[str, Any], *, preview: bool) -> Outcome:
         stack = StackRef("shop", update["stack"], self.folder / update["stack"]) if "stack" in update else self.stack
+        if "destroy" in update:
+            return self.engine.destroy(stack)
         verb = self.engine.preview if preview else self.engine.up
         return verb(stack, build(update["program"], update.get("exports")), update.get("config", {}))
 
@@ -105,7 +107,8 @@ def test_an_option_means_what_the_case_says_in_preview_and_update(case: dict[str
             _check_after(update, bench, None)
             continue
         before = dict(bench.cloud.things)
-        _same_steps(update, bench.run(update, preview=True), "preview")
+        if "destroy" not in update:
+            _same_steps(update, bench.run(update, preview=True), "preview")
         assert bench.cloud.things == before
         bench.cloud.calls.clear()
         outcome = bench.run(update, preview=False)

@@ -6,6 +6,7 @@ that was due. The rules are Pulumi's (pulumi/pulumi, pkg/resource/deploy/step_ge
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,12 +29,19 @@ INIT_ERRORS = "initErrors"
 
 @dataclass
 class Decider:
-    """Decides for one run. `settled` has the URNs that were registered so far."""
+    """Decides for one run. `settled` has the URNs that were registered so far; it changes under `lock` only."""
 
     operations: Operations
     providers: Providers
     settled: Collection[str]
+    lock: threading.Lock
     replaced: set[str] = field(default_factory=set)
+    _going: dict[str, threading.Event] = field(default_factory=dict)
+
+    def wait(self, urn: str) -> None:
+        """Wait until a resource that another one takes along is gone: what comes back is made anew."""
+        if (going := self._going.get(urn)) is not None:
+            going.wait()
 
     def decide(self, goal: Goal, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
         """Make the resource what the goal says. Raises BedplateError."""
@@ -96,14 +104,21 @@ class Decider:
         return self.operations.replace(resource, old, new, diff, gone=first)
 
     def _delete_first(self, old: ResourceState) -> None:
-        along = going_along(self.operations.ledger.snapshot, old, self.settled, self.operations.instances.resource)
-        for resource in along:
-            if resource.protect:
-                raise protected(resource, f"replaced together with {old.name}")
+        find, over = self.operations.instances.resource, threading.Event()
+        with self.lock:
+            # Under the lock no other registration can begin, which would otherwise change what is being deleted.
+            along = going_along(self.operations.ledger.snapshot, old, self.settled, find)
+            for resource in along:
+                if resource.protect:
+                    raise protected(resource, f"replaced together with {old.name}")
+            self._going |= {resource.urn: over for resource in along}
         self.operations.gone |= {old.urn, *(resource.urn for resource in along)}
-        for resource in (*reversed(along), old):
-            found = self.operations.instances.resource(resource) if self.operations.removes(resource) else None
-            self.operations.delete(found, resource, "delete-replaced", replacing=True)
+        try:
+            for resource in (*reversed(along), old):
+                found = find(resource) if self.operations.removes(resource) else None
+                self.operations.delete(found, resource, "delete-replaced", replacing=True)
+        finally:
+            over.set()
 
 
 def carried(wanted: ResourceState, old: ResourceState) -> ResourceState:

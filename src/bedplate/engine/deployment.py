@@ -19,6 +19,7 @@ from bedplate.engine.deciding import Decider, carried
 from bedplate.engine.diffing import diff_properties, same
 from bedplate.engine.faults import problems_of
 from bedplate.engine.goals import Goal, StackId
+from bedplate.engine.instances import VERSION
 from bedplate.engine.operations import Operations, protected, step_of
 from bedplate.engine.paths import keep_old, parse
 from bedplate.engine.provider import UNKNOWN
@@ -51,7 +52,7 @@ class Deployment:
         self._stack_outputs: Mapping[str, Any] | None = None
         self.snapshot = self.operations.ledger.snapshot
         self.providers = Providers(self.stack, self.operations, self.config)
-        self.decider = Decider(self.operations, self.providers, self._registered)
+        self.decider = Decider(self.operations, self.providers, self._registered, self._lock)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -72,6 +73,7 @@ class Deployment:
         goal = goal.under(self._goals.get(goal.parent))
         with self._guard(goal):
             urn = self._claim(goal)
+            self.decider.wait(urn)
             old = self._adopt_alias(urn, goal) or self.snapshot.live(urn)
             if not self.admission.admits(urn, goal, old) and old is not None:
                 state = self.operations.keep(old, old)
@@ -83,6 +85,8 @@ class Deployment:
     def _register(self, goal: Goal, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
         if not goal.custom:
             return self._register_component(wanted, old)
+        if goal.is_provider and goal.version:
+            goal = replace(goal, inputs={**goal.inputs, VERSION: goal.version})
         state = self.decider.decide(goal, wanted, old)
         if goal.is_provider:
             self.providers.note(state)

@@ -94,7 +94,9 @@ class InProcess(Provider):
         """The classes were made with all they need."""
 
     def resource(self, subject: Subject) -> Resource:
-        """The class with this token."""
+        """The class with this token. A class is not told of timeouts, so they are refused."""
+        if subject.timeouts:
+            raise unsupported(f"customTimeouts of {subject.type}", subject.name)
         if subject.type in self._registry:
             return self._registry[subject.type]
         near = difflib.get_close_matches(subject.type, self._registry, n=1)

@@ -111,8 +111,8 @@ def test_an_error_of_a_type_reaches_the_person(plugin: Plugin, stage: Path) -> N
     with pytest.raises(BedplateError) as missing:
         plugin.resource(subject("bedplate:local:Secret")).check({"name": "k", "variable": "NOT_SET"}, None)
     problem = missing.value.problems[0]
-    assert problem.summary == "secret k is not set [BP751]"
-    assert "export NOT_SET" in problem.detail
+    assert (problem.code, problem.summary) == ("BP751", "secret k is not set")
+    assert "export NOT_SET" in problem.fix
 
 
 CONFIGURATIONS: Mapping[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {

@@ -16,8 +16,13 @@ def problems_of(name: str, type: str, error: Exception) -> tuple[Problem, ...]:
     """What went wrong with the resource `name`: the provider's own problems, or BP207 for what it did not explain."""
     if not isinstance(error, BedplateError):
         return (_unexplained(name, type, error),)
-    said = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
-    return tuple(p if said.search(p.summary) else replace(p, summary=f"{name}: {p.summary}") for p in error.problems)
+    return tuple(named(name, problem) for problem in error.problems)
+
+
+def named(name: str, problem: Problem) -> Problem:
+    """The problem with the resource's name in its summary."""
+    said = re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", problem.summary)
+    return problem if said else replace(problem, summary=f"{name}: {problem.summary}")
 
 
 def _unexplained(name: str, type: str, error: Exception) -> Problem:

@@ -22,7 +22,7 @@ from bedplate.engine.packages import Invoked, Provider, Subject
 from bedplate.engine.pluginprocess import START, Log, PluginProcess
 from bedplate.engine.provider import UNKNOWN, Checked, Created, Diff, Properties, ReadResult, Resource, Unsettled
 from bedplate.engine.values import contains, from_struct, to_struct
-from bedplate.engine.wire import checked_of, diff_of, failures_of, incomplete_of, one_line, rest
+from bedplate.engine.wire import checked_of, diff_of, failures_of, incomplete_of, problems_in
 from bedplate.problems import BedplateError, Problem
 
 _CHANGING = frozenset({"Create", "Update", "Delete"})
@@ -93,7 +93,7 @@ class Plugin(Provider):
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 problem = Problem("BP246", f"{doing} was not done within its time limit", detail=text)
             case _:
-                problem = Problem("BP244", one_line(text), detail=rest(text))
+                return BedplateError(*problems_in(text))
         return BedplateError(problem)
 
     def schema(self) -> Mapping[str, Any]:

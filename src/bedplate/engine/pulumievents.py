@@ -15,6 +15,7 @@ from typing import Any, Final
 from pulumi.automation.events import DiagnosticEvent, EngineEvent, OpType, StepEventMetadata
 
 from bedplate.engine.api import Event, EventSink, Step
+from bedplate.engine.faults import named
 from bedplate.engine.provider import UNKNOWN, DiffKind
 from bedplate.engine.state import STACK_TYPE
 from bedplate.engine.values import MASK, SECRET_SIGNATURE, SIGNATURE, UNKNOWN_SENTINEL
@@ -176,10 +177,12 @@ def problem_of(text: str, urn: str = "") -> Problem:
     `detail` keeps the original as it was said.
     """
     text = _plain(text)
-    name = f"{urn.split('::', 3)[-1]}: " if urn else ""
+    name = urn.split("::", 3)[-1]
     if (ours := _OURS.search(text)) and explain(ours["code"]):
         fix = _FIX.search(text)
-        return Problem(ours["code"], name + ours["summary"], detail=text, fix=fix.group(1) if fix else "")
+        said = Problem(ours["code"], ours["summary"], detail=text, fix=fix.group(1) if fix else "")
+        return named(name, said) if urn else said
     code = next((code for pattern, code in _MEANINGS if pattern.search(text)), "BP263")
     first = next((line for line in text.splitlines() if line.strip()), "the Pulumi CLI failed and did not say why")
-    return Problem(code, name + _AROUND.sub("", first.strip()).rstrip("."), detail=text)
+    said = Problem(code, _AROUND.sub("", first.strip()).rstrip("."), detail=text)
+    return named(name, said) if urn else said

@@ -21,6 +21,7 @@ from bedplate.problems import BedplateError, Problem
 DETAILS: Final = "grpc-status-details-bin"
 _KINDS: Final = {kind: getattr(provider_pb2.PropertyDiff, kind.name) for kind in DiffKind}
 _FROM_KINDS: Final = {number: kind for kind, number in _KINDS.items()}
+_OURS: Final = re.compile(r"^(?P<summary>.*) \[(?P<code>BP\d{3})\]$", re.MULTILINE)
 _TOP = re.compile(r'\["([^"]*)"\]|([^.\[]+)')
 
 
@@ -108,6 +109,20 @@ def text_of(error: BedplateError) -> str:
         lines += [problem.detail] if problem.detail else []
         lines += [f"fix: {problem.fix}"] if problem.fix else []
     return "\n".join(lines)
+
+
+def problems_in(text: str) -> tuple[Problem, ...]:
+    """What a plugin said, as problems: one of ours comes back as it was (`text_of`), anything else is BP244."""
+    starts = list(_OURS.finditer(text))
+    if not starts or starts[0].start() != 0:
+        return (Problem("BP244", one_line(text), detail=rest(text)),)
+    ends = [*(match.start() for match in starts[1:]), len(text)]
+    return tuple(_ours(match, text[match.end() : end]) for match, end in zip(starts, ends, strict=True))
+
+
+def _ours(match: re.Match[str], after: str) -> Problem:
+    detail, _, fix = after.strip("\n").rpartition("fix: ")
+    return Problem(match["code"], match["summary"], detail=detail.strip("\n"), fix=fix)
 
 
 def incomplete_details(error: Incomplete) -> bytes:

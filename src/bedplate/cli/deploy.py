@@ -7,7 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage, Unsandboxed, Yes
+from bedplate.cli.options import (
+    AT_ONCE,
+    DEFAULT_FILE,
+    AsJson,
+    Dependents,
+    Excludes,
+    KeepGoing,
+    ManifestFile,
+    Parallel,
+    Refresh,
+    Stage,
+    Targets,
+    Unsandboxed,
+    Yes,
+    run_options,
+)
 from bedplate.cli.output import interactive, say, show, show_json
 
 if TYPE_CHECKING:
@@ -40,21 +55,29 @@ def plan(
     stage: Stage = None,
     out: Out = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as a review has it.")] = False,
+    parallel: Parallel = AT_ONCE,
+    target: Targets = None,
+    exclude: Excludes = None,
+    target_dependents: Dependents = False,
+    continue_on_error: KeepGoing = False,
+    refresh: Refresh = False,
     allow_unsandboxed: Unsandboxed = False,
     as_json: AsJson = False,
 ) -> int:
     """Show what `up` would change and the verdict on it. Exit 2 when changes are pending, 0 when none are."""
-    from bedplate.cli.progress import waiting
+    from bedplate.cli.progress import drifted, waiting
     from bedplate.release import make_plan
     from bedplate.release.check import open_deployable
     from bedplate.release.receipt import write_receipt
     from bedplate.release.releasing import receipt_of
 
-    target = open_deployable(file, stage)
-    with waiting(f"Planning {target.label}", quiet=as_json):
-        found = make_plan(target, allow_unsandboxed=allow_unsandboxed)
+    options = run_options(parallel, target, exclude, target_dependents, continue_on_error, refresh)
+    opened = open_deployable(file, stage)
+    with waiting(f"Planning {opened.label}", quiet=as_json):
+        seen = None if as_json else drifted
+        found = make_plan(opened, allow_unsandboxed=allow_unsandboxed, options=options, on_event=seen)
     if out:
-        write_receipt(out, receipt_of(found, target))
+        write_receipt(out, receipt_of(found, opened))
     return _show_plan(found, markdown=markdown, as_json=as_json, out=out)
 
 
@@ -82,6 +105,12 @@ def up(
     stage: Stage = None,
     planned: Planned = None,
     override: Override = None,
+    parallel: Parallel = AT_ONCE,
+    target: Targets = None,
+    exclude: Excludes = None,
+    target_dependents: Dependents = False,
+    continue_on_error: KeepGoing = False,
+    refresh: Refresh = False,
     allow_unsandboxed: Unsandboxed = False,
     as_json: AsJson = False,
 ) -> int:
@@ -92,13 +121,14 @@ def up(
     from bedplate.release.check import open_deployable
     from bedplate.release.releasing import reason_of
 
+    options = run_options(parallel, target, exclude, target_dependents, continue_on_error, refresh)
     reason, receipt = reason_of(override), _read(planned)
-    target = open_deployable(file, stage)
     found = bring_up(
-        target,
+        open_deployable(file, stage),
         planned=receipt,
         override=reason,
         allow_unsandboxed=allow_unsandboxed,
+        options=options,
         on_event=Progress(quiet=as_json),
     )
     if isinstance(found, Refused):
@@ -172,16 +202,26 @@ def promote(
 def destroy(
     file: ManifestFile = DEFAULT_FILE,
     stage: Stage = None,
+    parallel: Parallel = AT_ONCE,
+    target: Targets = None,
+    exclude: Excludes = None,
+    target_dependents: Dependents = False,
+    continue_on_error: KeepGoing = False,
+    refresh: Refresh = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Take a stage away: processes, memory, traces and files. Says first what is lost."""
+    """Take a stage away: processes, memory, traces and files. Says first what is lost.
+
+    With --target or --exclude the stage stays, without what is named.
+    """
     from bedplate.cli.progress import Progress
     from bedplate.cli.screens import loss_screen
     from bedplate.problems import BedplateError, ExitCode, Problem
     from bedplate.release.destroy import destroy as take_away
     from bedplate.release.destroy import find_stage, losses
 
+    options = run_options(parallel, target, exclude, target_dependents, continue_on_error, refresh)
     found = find_stage(file, stage)
     if found is None:
         if as_json:
@@ -189,18 +229,20 @@ def destroy(
         else:
             show("Nothing is deployed there.")
         return 0
-    lost = losses(found)
-    if not as_json:
+    lost = {} if target or exclude else losses(found)
+    if not as_json and not (target or exclude):
         say(loss_screen(found.name, lost))
     if not yes:
         if not interactive():
             problem = Problem("BP703", "destroy needs a yes", fix=f"bedplate destroy{_stage_flag(stage)} --yes")
             raise BedplateError(problem, exit_code=ExitCode.NEEDS_APPROVAL)
-        if not typer.confirm(f"Destroy {found.name}?", err=True):
+        if not typer.confirm(f"Destroy {', '.join(target or [])}{' of ' if target else ''}{found.name}?", err=True):
             return int(ExitCode.NEEDS_APPROVAL)
-    deleted = take_away(found, on_event=Progress(quiet=as_json))
+    deleted = take_away(found, options=options, on_event=Progress(quiet=as_json))
     if as_json:
         show_json({"schema": "bedplate.dev/destroy/v1", "ok": True, "deleted": deleted, "lost": lost})
+    elif found.paths.folder.exists():
+        show(f"{len(deleted)} resources of {found.name} deleted; the rest stands.")
     else:
         show(f"{found.name} is gone: {len(deleted)} resources deleted, nothing left behind.")
     return 0

@@ -22,6 +22,7 @@ from bedplate.cli import (
     inspect,
     memory,
     project,
+    refresh,
     review,
     skills,
     traces,
@@ -59,7 +60,22 @@ def _root(
     """Deploy AI agents that are products: one agent.yaml, from a laptop to production."""
 
 
-for module in (project, build, deploy, approve, history, review, ci, ask, evals, traces, inspect, memory, skills):
+for module in (
+    project,
+    build,
+    deploy,
+    refresh,
+    approve,
+    history,
+    review,
+    ci,
+    ask,
+    evals,
+    traces,
+    inspect,
+    memory,
+    skills,
+):
     module.register(app)
 
 
@@ -84,7 +100,8 @@ def run(argv: list[str]) -> int:
     try:
         code = app(argv, standalone_mode=False, prog_name="bedplate")
     except BedplateError as error:
-        return fail(error, as_json=as_json)
+        code = fail(error, as_json=as_json)
+        return STOPPED if any(problem.code == "BP231" for problem in error.problems) else code
     except typer.Exit as error:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):

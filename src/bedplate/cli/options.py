@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from bedplate.engine.api import Options
 
 ManifestFile = Annotated[Path, typer.Option("--file", "-f", help="The manifest.", show_default=True, metavar="FILE")]
 
@@ -41,3 +44,43 @@ Unsandboxed = Annotated[
 ]
 User = Annotated[str, typer.Option("--user", "-u", help="The end user on whose behalf you ask.", metavar="ID")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+Parallel = Annotated[int, typer.Option("--parallel", min=1, help="How many steps run at once.", metavar="N")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", help="Touch only this resource: its name or URN, `*` for a part, `**` for any. Repeatable."
+    ),
+]
+Excludes = Annotated[
+    list[str] | None, typer.Option("--exclude", help="Leave this resource as it is; written as --target. Repeatable.")
+]
+Dependents = Annotated[
+    bool, typer.Option("--target-dependents", help="With --target or --exclude: also what depends on those.")
+]
+KeepGoing = Annotated[
+    bool, typer.Option("--continue-on-error", help="After a failure go on with what does not need what failed.")
+]
+Refresh = Annotated[bool, typer.Option("--refresh", help="First look for what was changed or lost outside.")]
+AT_ONCE = 16
+
+
+def run_options(
+    parallel: int,
+    targets: list[str] | None,
+    excludes: list[str] | None,
+    dependents: bool,
+    keep_going: bool,
+    refresh: bool,
+) -> Options:
+    """The engine's options of one run. Raises BedplateError BP230 for what makes no sense together."""
+    from bedplate.engine.api import Options
+
+    return Options(
+        parallel=parallel,
+        targets=tuple(targets or ()),
+        excludes=tuple(excludes or ()),
+        target_dependents=dependents,
+        continue_on_error=keep_going,
+        refresh=refresh,
+    )

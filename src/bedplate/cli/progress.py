@@ -35,6 +35,10 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        if event.kind == "stopping":
+            self.note(event.message)
+        if not self._quiet:
+            drifted(event)
         if self._quiet or event.step is None or event.step.op not in _VERBS or event.step.type in _GROUPS:
             return
         doing, done = _VERBS[event.step.op]
@@ -54,6 +58,15 @@ class Progress:
 
     def _write(self, text: str) -> None:
         sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def drifted(event: Event) -> None:
+    """One line for what a refresh found to be changed or gone."""
+    step = event.step
+    if event.kind == "done" and step is not None and step.op == "refresh" and (step.diff or step.note):
+        clear = _CLEAR if sys.stderr.isatty() else ""
+        sys.stderr.write(f"{clear}  drift: {step.name}: {step.note or 'changed ' + ', '.join(step.diff)}\n")
         sys.stderr.flush()
 
 

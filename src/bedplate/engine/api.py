@@ -84,7 +84,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Event:
-    """Progress: `started` and `done` around each step, `failed` with the message, `log` from the program."""
+    """Progress: `started` and `done` around each step, `failed` with the message, `log` from the program.
+
+    `stopping` says that a run was asked to stop.
+    """
 
     kind: str
     step: Step | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bedplate.engine.api import Engine, EventSink
+from bedplate.engine.api import DEFAULTS, Engine, EventSink, Options
 from bedplate.problems import BedplateError, Problem
 from bedplate.release.deployment import Deployment, prepare
 from bedplate.release.plan import Plan
@@ -53,12 +53,18 @@ class Refused:
     plan: Plan
 
 
-def make_plan(target: Target, *, allow_unsandboxed: bool = False) -> Plan:
+def make_plan(
+    target: Target,
+    *,
+    allow_unsandboxed: bool = False,
+    options: Options = DEFAULTS,
+    on_event: EventSink | None = None,
+) -> Plan:
     """What `up` would do. Changes nothing."""
     from bedplate.release.builds.make import previewed
 
-    deployment = prepare(previewed(target), allow_unsandboxed)
-    return make(question(deployment), deployment.preview(), stages=tuple(target.loaded.stages))
+    deployment = prepare(previewed(target), allow_unsandboxed, options)
+    return make(question(deployment), deployment.preview(on_event), stages=tuple(target.loaded.stages))
 
 
 def up(
@@ -67,6 +73,7 @@ def up(
     planned: PlanReceipt | None = None,
     override: str = "",
     allow_unsandboxed: bool = False,
+    options: Options = DEFAULTS,
     on_event: EventSink | None = None,
 ) -> Release | Refused:
     """Make the stage what the manifest says, from the build of the working tree.
@@ -79,7 +86,7 @@ def up(
 
     _require_first(target, override)
     with BuildStore(target.home).holding(), held(target, "up") as log:
-        deployment = prepare(deployable(target), allow_unsandboxed)
+        deployment = prepare(deployable(target), allow_unsandboxed, options)
         plan = make(question(deployment), deployment.preview(), stages=tuple(target.loaded.stages))
         if planned is not None:
             require_same(planned, receipt_of(plan, target))

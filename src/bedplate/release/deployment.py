@@ -7,13 +7,16 @@ becomes a program's configuration.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bedplate.blueprint.model import to_json
-from bedplate.engine.api import Engine, Event, EventSink, Outcome, Program
+from bedplate.blueprint.paths import StagePaths
+from bedplate.engine.api import DEFAULTS, Engine, Event, EventSink, Options, Outcome, Program
+from bedplate.engine.interrupts import stoppable
 from bedplate.problems import BedplateError, Problem, Severity
 from bedplate.release.folders import make_home
 from bedplate.release.plan import KINDS, SYMBOLS
@@ -28,11 +31,13 @@ class Deployment:
     engine: Engine
     program: Program
     sandbox: str
+    options: Options = DEFAULTS
 
     def preview(self, on_event: EventSink | None = None) -> Outcome:
         """What `apply` would do. Changes nothing."""
         self.require_own()
-        return self.engine.preview(self.target.stack, self.program, self._config, on_event=on_event)
+        stack, options = self.target.stack, self.options
+        return self.engine.preview(stack, self.program, self._config, options=options, on_event=on_event)
 
     def apply(self, on_event: EventSink | None = None) -> Outcome:
         """Make the stage what the target says.
@@ -44,7 +49,9 @@ class Deployment:
         self.target.paths.folder.mkdir(mode=0o700, exist_ok=True)
         made = _Made(on_event)
         try:
-            return self.engine.up(self.target.stack, self.program, self._config, on_event=made)
+            with stoppable(self.engine, told_to(on_event)):
+                stack, options = self.target.stack, self.options
+                return self.engine.up(stack, self.program, self._config, options=options, on_event=made)
         except BedplateError as error:
             left = _left(self.target, bool(deployed), made.anything)
             raise BedplateError(*error.problems, *left, exit_code=error.exit_code) from error
@@ -73,7 +80,17 @@ class Deployment:
         }
 
 
-def prepare(target: Target, allow_unsandboxed: bool) -> Deployment:
+def told_to(on_event: EventSink | None) -> Callable[[str], None]:
+    """Where to say that a run is being stopped: an event of its own."""
+
+    def tell(text: str) -> None:
+        if on_event:
+            on_event(Event("stopping", message=text))
+
+    return tell
+
+
+def prepare(target: Target, allow_unsandboxed: bool, options: Options = DEFAULTS) -> Deployment:
     """Load what planning needs. Raises BP707 where this machine cannot isolate and that was not allowed.
 
     The sandbox is tried in a process of its own; meanwhile Pulumi is loaded.
@@ -83,15 +100,20 @@ def prepare(target: Target, allow_unsandboxed: bool) -> Deployment:
     require_usable(target.paths)
     with ThreadPoolExecutor(1) as pool:
         sandbox, program = pool.submit(choose_sandbox, allow_unsandboxed), _program()
-        return Deployment(target, engine_for(target), program, sandbox.result())
+        return Deployment(target, engine_for(target), program, sandbox.result(), options)
 
 
 def engine_for(target: Target) -> Engine:
-    """The engine that manages this target: embedded, with our own providers."""
+    """The engine that manages this target."""
+    return engine_in(target.paths, target.home)
+
+
+def engine_in(paths: StagePaths, home: Path) -> Engine:
+    """The engine of a stage: embedded, with our own providers. `home` is the project's folder."""
     from bedplate.engine.embedded import EmbeddedEngine
     from bedplate.providers.bedplate import registry
 
-    return EmbeddedEngine(registry(target.paths, target.home))
+    return EmbeddedEngine(registry(paths, home))
 
 
 def choose_sandbox(allow_unsandboxed: bool) -> str:

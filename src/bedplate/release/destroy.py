@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.blueprint.paths import StagePaths
-from bedplate.engine.api import EventSink, StackRef
+from bedplate.engine.api import DEFAULTS, EventSink, Options, Outcome, StackRef
+from bedplate.engine.interrupts import stoppable
 from bedplate.problems import BedplateError
 from bedplate.release.builds.store import BuildStore
+from bedplate.release.deployment import engine_in, told_to
 from bedplate.release.folders import deployed_stages
 from bedplate.release.plan import KINDS
 from bedplate.release.target import PROJECT
@@ -65,15 +67,23 @@ def losses(stage: DeployedStage) -> dict[str, int]:
     return {what: n for what, n in found.items() if n}
 
 
-def destroy(stage: DeployedStage, *, on_event: EventSink | None = None) -> list[str]:
-    """Delete every resource and the stage's folder; the names of what was deleted. Raises BedplateError."""
-    from bedplate.engine.embedded import EmbeddedEngine
-    from bedplate.providers.bedplate import registry
+def destroy(stage: DeployedStage, *, options: Options = DEFAULTS, on_event: EventSink | None = None) -> list[str]:
+    """Delete every resource and the stage's folder; the names of what was deleted. Raises BedplateError.
 
-    engine = EmbeddedEngine(registry(stage.paths, stage.project))
-    outcome = engine.destroy(StackRef(PROJECT, stage.name, stage.paths.folder), on_event=on_event)
+    Where the options leave some of them, the folder stays.
+    """
+    engine = engine_in(stage.paths, stage.project)
+    stack = StackRef(PROJECT, stage.name, stage.paths.folder)
+    with stoppable(engine, told_to(on_event)):
+        outcome = engine.destroy(stack, options=options, on_event=on_event)
+    if engine.resources(stack):
+        return _deleted(outcome)
     shutil.rmtree(stage.paths.folder)
     with BuildStore(stage.project).alone() as alone:
         if alone and not deployed_stages(stage.project):
             shutil.rmtree(stage.paths.folder.parent)  # the builds and all: nothing runs from them, nobody makes one
+    return _deleted(outcome)
+
+
+def _deleted(outcome: Outcome) -> list[str]:
     return [step.name for step in outcome.steps if step.op == "delete" and step.type in KINDS]

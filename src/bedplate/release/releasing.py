@@ -90,7 +90,8 @@ class _Recorder:
     number: int = field(default=0)
 
     def __call__(self, event: Event) -> None:
-        if event.kind == "started" and not self.number:
+        looks = event.step is not None and event.step.op == "refresh"
+        if event.kind == "started" and not looks and not self.number:
             self.number = self.log.next_number()
             self.log.append("started", self.number, self.body)
         if self.on_event:

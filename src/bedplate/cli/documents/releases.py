@@ -186,3 +186,23 @@ class DestroyDocument:
     ok: Literal[True]
     deleted: tuple[str, ...]
     lost: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DriftEntry:
+    """One resource that is not what the state says. `found` is `gone` or `changed`."""
+
+    name: str
+    kind: str
+    found: str
+    properties: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RefreshDocument:
+    """`refresh`: what was changed or lost outside of Bedplate."""
+
+    schema: Literal["bedplate.dev/refresh/v1"]
+    stage: str
+    dry_run: bool
+    drift: tuple[DriftEntry, ...]

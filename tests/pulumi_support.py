@@ -27,7 +27,7 @@ def served(registry: dict[str, Any]) -> Iterator[int]:
     """The port of the loopback interface where the types of the package `test` are served from this process."""
     server = grpc.server(ThreadPoolExecutor(32))
     package = Package("test", "1.0.0", lambda: {"name": "test", "version": "1.0.0"})
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(InProcess(registry, {}), package), server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(InProcess(registry), package), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

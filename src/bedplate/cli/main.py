@@ -25,6 +25,7 @@ from bedplate.cli import (
     refresh,
     review,
     skills,
+    state,
     traces,
 )
 
@@ -74,6 +75,7 @@ for module in (
     traces,
     inspect,
     memory,
+    state,
     skills,
 ):
     module.register(app)

@@ -31,13 +31,14 @@ def find_stage(manifest: Path, stage: str | None) -> DeployedStage | None:
     """The deployed stage, or None. Without a name: the only one there is, else the first of the manifest."""
     project = manifest.resolve().parent
     deployed = deployed_stages(project)
-    name = stage or (deployed[0] if len(deployed) == 1 else _first(manifest) if deployed else None)
+    name = stage or (deployed[0] if len(deployed) == 1 else first_stage(manifest) if deployed else None)
     if name is None or name not in deployed:
         return None
     return DeployedStage(name, project, StagePaths.of(project, name))
 
 
-def _first(manifest: Path) -> str:
+def first_stage(manifest: Path) -> str:
+    """The first stage of the manifest."""
     from bedplate.blueprint.resolve import stages
     from bedplate.manifest.load import load
 

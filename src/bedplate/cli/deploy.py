@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from bedplate.cli.options import (
     DEFAULT_FILE,
     AsJson,
     Dependents,
+    EngineName,
     Excludes,
     KeepGoing,
     ManifestFile,
@@ -61,6 +63,7 @@ def plan(
     target_dependents: Dependents = False,
     continue_on_error: KeepGoing = False,
     refresh: Refresh = False,
+    engine: EngineName = "",
     allow_unsandboxed: Unsandboxed = False,
     as_json: AsJson = False,
 ) -> int:
@@ -72,7 +75,7 @@ def plan(
     from bedplate.release.releasing import receipt_of
 
     options = run_options(parallel, target, exclude, target_dependents, continue_on_error, refresh)
-    opened = open_deployable(file, stage)
+    opened = replace(open_deployable(file, stage), engine=engine)
     with waiting(f"Planning {opened.label}", quiet=as_json):
         seen = None if as_json else drifted
         found = make_plan(opened, allow_unsandboxed=allow_unsandboxed, options=options, on_event=seen)
@@ -111,6 +114,7 @@ def up(
     target_dependents: Dependents = False,
     continue_on_error: KeepGoing = False,
     refresh: Refresh = False,
+    engine: EngineName = "",
     allow_unsandboxed: Unsandboxed = False,
     as_json: AsJson = False,
 ) -> int:
@@ -124,7 +128,7 @@ def up(
     options = run_options(parallel, target, exclude, target_dependents, continue_on_error, refresh)
     reason, receipt = reason_of(override), _read(planned)
     found = bring_up(
-        open_deployable(file, stage),
+        replace(open_deployable(file, stage), engine=engine),
         planned=receipt,
         override=reason,
         allow_unsandboxed=allow_unsandboxed,

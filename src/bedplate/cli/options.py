@@ -62,6 +62,14 @@ KeepGoing = Annotated[
     bool, typer.Option("--continue-on-error", help="After a failure go on with what does not need what failed.")
 ]
 Refresh = Annotated[bool, typer.Option("--refresh", help="First look for what was changed or lost outside.")]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="embedded, or pulumi: the Pulumi CLI. The one that deployed the stage unless given.",
+        metavar="NAME",
+    ),
+]
 AT_ONCE = 16
 
 

@@ -99,10 +99,15 @@ class PulumiEngine:
         """Delete every resource, and at the end the stack itself, unless only some were to go."""
         chosen = _arguments(options, "targets", "refresh", "continue_on_error")
         outcome = self._without_program(stack, "destroy", chosen, on_event)
-        if not options.targets and self._exists(stack):
-            self._call(stack, "stack", "rm", "--yes")
-            self._place(stack).erase()
+        if not options.targets:
+            self.forget(stack)
         return outcome
+
+    def forget(self, stack: StackRef) -> None:
+        """Remove the stack from Pulumi's backend, whatever is in it, and our folder. No resource is touched."""
+        if self._exists(stack):
+            self._call(stack, "stack", "rm", "--yes", "--force")
+        self._place(stack).erase()
 
     def _without_program(
         self, stack: StackRef, method: str, chosen: Mapping[str, Any], on_event: EventSink | None

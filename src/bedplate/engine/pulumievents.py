@@ -174,13 +174,14 @@ def _plain(text: str) -> str:
 def problem_of(text: str, urn: str = "") -> Problem:
     """What Pulumi said as a problem: with our own code where our provider or a known cause speaks, else BP263.
 
-    `detail` keeps the original as it was said.
+    Of what is not ours, `detail` keeps the original as it was said.
     """
     text = _plain(text)
     name = urn.split("::", 3)[-1]
     if (ours := _OURS.search(text)) and explain(ours["code"]):
         fix = _FIX.search(text)
-        said = Problem(ours["code"], ours["summary"], detail=text, fix=fix.group(1) if fix else "")
+        detail = _FIX.sub("", text[ours.end() :]).strip()
+        said = Problem(ours["code"], ours["summary"], detail=detail, fix=fix.group(1) if fix else "")
         return named(name, said) if urn else said
     code = next((code for pattern, code in _MEANINGS if pattern.search(text)), "BP263")
     first = next((line for line in text.splitlines() if line.strip()), "the Pulumi CLI failed and did not say why")

@@ -18,6 +18,7 @@ import yaml
 
 from bedplate.engine.api import StackRef
 from bedplate.engine.secrets import KEY_FILE
+from bedplate.problems import BedplateError, Problem
 
 FOLDER: Final = "pulumi"
 """The folder in the stack's that holds project, configuration and, without another backend, the state."""
@@ -48,14 +49,36 @@ class Place:
 
 
 def place_of(stack: StackRef, backend: str, environment: Mapping[str, str], *, make: bool = False) -> Place:
-    """The place of a stack, made where asked for. `backend` may be empty: then it is a folder of the stack."""
+    """The place of a stack, made where asked for. Without `backend` it is where it was, or a folder of the stack.
+
+    Raises BedplateError BP262 where the stack's state is kept in another backend.
+    """
     folder = stack.folder / FOLDER
-    own = None if backend else folder / "state"
+    url = _noted(stack, folder / "backend", backend)
+    own = None if url else folder / "state"
     if make:
         for each in (folder, *([own] if own else [])):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
-    url = backend or f"file://{own}"
+        (folder / "backend").write_text(url, "utf-8")
+    url = url or f"file://{own}"
     return Place(folder, {"PULUMI_BACKEND_URL": url, **_passphrase(stack, url, environment, make=make)}, own)
+
+
+def _noted(stack: StackRef, note: Path, backend: str) -> str:
+    """The backend that was noted when the stack was made, else the one given; empty for the stack's own folder."""
+    if not note.exists():
+        return backend
+    noted = note.read_text("utf-8")
+    if backend and backend != noted:
+        kept = noted or "the stage's own folder"
+        raise BedplateError(
+            Problem(
+                "BP262",
+                f"the state of {stack.name} is kept in {kept}, not in {backend}",
+                fix="name that backend; to move the state: `pulumi stack export` and `import`",
+            )
+        )
+    return noted
 
 
 def throwaway(folder: Path) -> Place:

@@ -18,6 +18,7 @@ from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import DEFAULTS, Engine, Event, EventSink, Options, Outcome, Program
 from bedplate.engine.interrupts import stoppable
 from bedplate.problems import BedplateError, Problem, Severity
+from bedplate.release.engines import engine_of
 from bedplate.release.folders import make_home
 from bedplate.release.plan import KINDS, SYMBOLS
 from bedplate.release.target import Target
@@ -105,15 +106,12 @@ def prepare(target: Target, allow_unsandboxed: bool, options: Options = DEFAULTS
 
 def engine_for(target: Target) -> Engine:
     """The engine that manages this target."""
-    return engine_in(target.paths, target.home)
+    return engine_of(target.paths, target.home, target.engine)
 
 
 def engine_in(paths: StagePaths, home: Path) -> Engine:
-    """The engine of a stage: embedded, with our own providers. `home` is the project's folder."""
-    from bedplate.engine.embedded import EmbeddedEngine
-    from bedplate.providers.bedplate import registry
-
-    return EmbeddedEngine(registry(paths, home))
+    """The engine of a stage that is deployed. `home` is the project's folder."""
+    return engine_of(paths, home)
 
 
 def choose_sandbox(allow_unsandboxed: bool) -> str:

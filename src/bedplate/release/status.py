@@ -79,19 +79,19 @@ def stage_status(manifest: Path, stage: str | None) -> StageStatus:
 
 def stage_outputs(paths: StagePaths, stage: str) -> Mapping[str, Any]:
     """The stack's outputs of the last `up`; empty where there was none."""
-    return _engine().outputs(StackRef(PROJECT, stage, paths.folder)) or {}
+    return _engine(paths).outputs(StackRef(PROJECT, stage, paths.folder)) or {}
 
 
 def _remembers_users(paths: StagePaths, stage: str) -> bool:
     """Whether the deployed stage keeps sessions or facts, which it does for each user."""
-    resources = _engine().resources(StackRef(PROJECT, stage, paths.folder))
+    resources = _engine(paths).resources(StackRef(PROJECT, stage, paths.folder))
     return any((resource.old_inputs or {}).get("retention") for resource in resources)
 
 
-def _engine() -> Engine:
-    from bedplate.engine.embedded import EmbeddedEngine
+def _engine(paths: StagePaths) -> Engine:
+    from bedplate.release.engines import reader_of
 
-    return EmbeddedEngine({})
+    return reader_of(paths)
 
 
 def _wanted(manifest: Path, stage: str | None) -> tuple[str, str, list[str]]:

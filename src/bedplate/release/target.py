@@ -28,6 +28,8 @@ class Target:
     paths: StagePaths
     home: Path
     inputs: BuildInputs
+    engine: str = ""
+    """The engine that was asked for by name; empty: the one that deployed the stage."""
 
     @property
     def stack(self) -> StackRef:

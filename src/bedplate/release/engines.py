@@ -1,0 +1,113 @@
+"""Which engine manages a stage: the embedded one, or the Pulumi CLI.
+
+Goes in: a stage's folder and what a person asked for. Comes out: an `Engine`. A stage stays with the engine that
+deployed it until it is moved; the only place that chooses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from bedplate.blueprint.paths import StagePaths
+from bedplate.engine.api import Engine, StackRef
+from bedplate.engine.pulumiplace import FOLDER
+from bedplate.problems import BedplateError, ExitCode, Problem
+from bedplate.release.target import PROJECT
+
+EMBEDDED, PULUMI = "embedded", "pulumi"
+ENGINES = (EMBEDDED, PULUMI)
+VARIABLE = "BEDPLATE_ENGINE"
+"""The variable that chooses where no option does."""
+
+
+def engine_of(
+    paths: StagePaths, project: Path, asked: str = "", environment: Mapping[str, str] | None = None
+) -> Engine:
+    """The engine of a stage: the one asked for by name or by `BEDPLATE_ENGINE`, else the one that deployed it.
+
+    Raises BedplateError BP265 where another one than the one asked for deployed it, BP701 for an unknown name.
+    """
+    found = os.environ if environment is None else environment
+    # What begins with `_` is a stage for the time of an evaluation: it shares no backend with the real one.
+    wanted = EMBEDDED if paths.folder.name.startswith("_") else asked or found.get(VARIABLE, "")
+    if wanted and wanted not in ENGINES:
+        fix = f"one of {', '.join(ENGINES)}"
+        raise BedplateError(Problem("BP701", f"there is no engine {wanted}", fix=fix), exit_code=ExitCode.USAGE)
+    owner = owner_of(paths)
+    if wanted and owner and wanted != owner:
+        stage = paths.folder.name
+        raise BedplateError(
+            Problem(
+                "BP265",
+                f"stage {stage} was deployed with the {owner} engine, not with {wanted}",
+                fix=f"go on with --engine {owner}, or move it: `bedplate engine --use {wanted} --stage {stage}`",
+            )
+        )
+    return named(wanted or owner or EMBEDDED, paths, project)
+
+
+def named(name: str, paths: StagePaths, project: Path) -> Engine:
+    """The engine of this name, whatever the stage belongs to."""
+    if name == PULUMI:
+        from bedplate.engine.pulumi import PulumiEngine
+
+        return PulumiEngine()
+    from bedplate.engine.embedded import EmbeddedEngine
+    from bedplate.providers.bedplate import registry
+
+    return EmbeddedEngine(registry(paths, project))
+
+
+def reader_of(paths: StagePaths) -> Engine:
+    """An engine that only reads what is deployed: it knows no resource types, which would have to be loaded."""
+    from bedplate.engine.embedded import EmbeddedEngine
+    from bedplate.engine.pulumi import PulumiEngine
+
+    return PulumiEngine() if _by_pulumi(paths) else EmbeddedEngine({})
+
+
+def owner_of(paths: StagePaths) -> str:
+    """The name of the engine that deployed the stage; empty where nothing is deployed."""
+    from bedplate.engine.embedded import EmbeddedEngine
+
+    if _by_pulumi(paths):
+        return PULUMI
+    stack = stack_of(paths)
+    return EMBEDDED if EmbeddedEngine({}).outputs(stack) is not None else ""
+
+
+def _by_pulumi(paths: StagePaths) -> bool:
+    return (paths.folder / FOLDER).exists()
+
+
+def stack_of(paths: StagePaths) -> StackRef:
+    """The stack of a stage."""
+    return StackRef(PROJECT, paths.folder.name, paths.folder)
+
+
+def move(paths: StagePaths, project: Path, name: str) -> int:
+    """Hand a stage over to another engine, with its state; returns the number of its resources.
+
+    Nothing is made or deleted. Raises BedplateError; the stage then still belongs to the engine it belonged to.
+    """
+    owner = owner_of(paths)
+    if not owner or owner == name:
+        what = f"belongs to the {name} engine already" if owner else "is not deployed"
+        raise BedplateError(Problem("BP265", f"stage {paths.folder.name} {what}"))
+    stack, old, new = stack_of(paths), named(owner, paths, project), named(name, paths, project)
+    new.import_state(stack, old.export_state(stack))
+    resources = new.resources(stack)
+    _let_go(old, stack)
+    return len(resources)
+
+
+def _let_go(engine: Engine, stack: StackRef) -> None:
+    """Take the state away from an engine that does not manage the stack any more. What it made stays."""
+    from bedplate.engine.pulumi import PulumiEngine
+
+    if isinstance(engine, PulumiEngine):
+        engine.forget(stack)
+    else:
+        engine.import_state(stack, {"version": 3, "deployment": {"manifest": {}, "resources": []}})

@@ -1,17 +1,19 @@
 """A program that is killed at every point where something becomes durable, resumed, and looked at. Prints JSON.
 
-Run as `python engine_crash.py FOLDER`. It imports the SDK once and forks for each run, so that each run is a process of
-its own that SIGKILL ends. Points are counted by an audit hook (every file opened, renamed, linked or removed in the
-stack's folder) and by the provider (before and after each call).
+Run as `python engine_crash.py FOLDER`, or `… FOLDER TIMES SEED` to kill at random times. It imports the SDK once and
+forks for each run, so that each run is a process of its own that SIGKILL ends. Points are counted by an audit hook
+(every file opened, renamed, linked or removed in the stack's folder) and by the provider (before and after each call).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -110,6 +112,26 @@ def main(root: Path) -> None:
     print(json.dumps(results))  # noqa: T201
 
 
+def at_random(root: Path, times: int, seed: int) -> None:
+    """Kill the second deployment after random times, and the one that resumes it as well, before it is looked at."""
+    chance, results = random.Random(seed), []
+    base = root / "base"
+    (base / "cloud").mkdir(parents=True)
+    assert forked(lambda: run(base, FIRST)) == 0
+    began = time.monotonic()
+    shutil.copytree(base, root / "whole")
+    assert forked(lambda: run(root / "whole", SECOND)) == 0
+    whole = time.monotonic() - began
+    for number in range(times):
+        place = root / str(number)
+        shutil.copytree(base, place)
+        for _ in range(2):
+            forked(lambda place=place: run(place, SECOND, after=chance.uniform(0.001, whole)))
+        results.append(look(place, number))
+        shutil.rmtree(place)
+    print(json.dumps(results))  # noqa: T201
+
+
 def look(place: Path, point: int) -> dict[str, Any]:
     """What a killed run left, and what the next one makes of it."""
     left = {path.name for path in (place / "cloud").iterdir()}
@@ -131,8 +153,9 @@ def look(place: Path, point: int) -> dict[str, Any]:
     }
 
 
-def run(place: Path, program: list[dict[str, Any]], point: int = 0) -> None:
-    """One `up`, killed at the chosen point."""
+def run(place: Path, program: list[dict[str, Any]], point: int = 0, after: float = 0.0) -> None:
+    """One `up`, killed at the chosen point or after so many seconds: nobody handles the alarm."""
+    signal.setitimer(signal.ITIMER_REAL, after)
     kinds = (Filed(place / "cloud"), FiledExclusive(place / "cloud"))
     engine = EmbeddedEngine({k.type: k for k in kinds}, environment={})
     POINTS.chosen = point
@@ -162,4 +185,7 @@ def forked(call: Callable[[], None]) -> int:
 if __name__ == "__main__":
     import pulumi  # noqa: F401
 
-    main(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        at_random(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main(Path(sys.argv[1]))

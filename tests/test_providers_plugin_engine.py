@@ -207,3 +207,42 @@ def test_a_resource_of_a_plugin_is_read_by_its_id(shop: Shop) -> None:
     assert shop.up(program).outputs["size"] == 3
     shop.engine.destroy(shop.stack)
     assert (things / "box-old").exists()
+
+
+def test_a_server_of_other_hands_is_understood(shop: Shop) -> None:
+    """Pulumi's own plugin for dynamic resources: made, kept, changed and removed, though it has neither handshake nor
+    details of differences.
+    """
+    started = "import os\nos.execv(sys.executable, [sys.executable, '-u', '-m', 'pulumi.dynamic', *sys.argv[1:]])"
+    install(shop.root / "bin", "pulumi-resource-pulumi-python", started)
+
+    def program(given: int) -> Callable[[], None]:
+        def declare() -> None:
+            import pulumi
+            from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
+            from pulumi.dynamic import Resource as Dynamic
+
+            class Doubling(ResourceProvider):
+                def create(self, props: dict[str, Any]) -> CreateResult:
+                    return CreateResult("id-1", {**props, "twice": props["given"] * 2})
+
+                def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+                    return UpdateResult({**_news, "twice": _news["given"] * 2})
+
+                def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+                    return DiffResult(changes=_olds["given"] != _news["given"])
+
+            class Doubled(Dynamic):
+                twice: pulumi.Output[int]
+
+            made = Doubled(Doubling(), "doubled", {"given": given, "twice": None})
+            pulumi.export("twice", made.twice)
+
+        return declare
+
+    assert shop.preview(program(3), {}).outputs["twice"] is UNKNOWN
+    assert shop.up(program(3), {}).outputs["twice"] == 6
+    assert shop.up(program(3), {}).changes == ()
+    changed = shop.up(program(5), {})
+    assert ([step.op for step in changed.changes], changed.outputs["twice"]) == (["update"], 10)
+    assert [step.op for step in shop.engine.destroy(shop.stack).changes] == ["delete", "delete"]

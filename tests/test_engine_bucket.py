@@ -122,6 +122,21 @@ def test_a_lease_is_renewed_while_its_holder_works(tmp_path: Path) -> None:
     assert load(Bucket(objects, tmp_path), {}).snapshot.resources
 
 
+def test_an_answer_that_got_lost_is_no_conflict(tmp_path: Path) -> None:
+    """The client repeats a write whose answer it never saw, and meets itself: the run goes on."""
+
+    class Always(random.Random):
+        def random(self) -> float:
+            return 0.0
+
+    objects = FakeObjects()
+    objects.lose = Always()
+    bench = bench_on(objects, tmp_path)
+    assert ops(bench.up([{"name": "a"}])) == ["create a"]
+    assert ops(bench.up([{"name": "a", "props": {"size": 2}}])) == ["update a"]
+    assert [update.result for update in bench.engine.history(bench.stack)] == ["succeeded", "succeeded"]
+
+
 def test_a_storage_that_ignores_conditions_is_refused(tmp_path: Path) -> None:
     """It would let two runs in at once, so that not one is let in."""
     objects = FakeObjects()

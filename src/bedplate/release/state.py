@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedplate.blueprint.paths import StagePaths
-from bedplate.engine.api import EventSink, StackRef, Update
+from bedplate.engine.api import Engine, EventSink, StackRef, Update
 from bedplate.problems import BedplateError, Problem, Where
 from bedplate.release.destroy import find_stage, first_stage
+from bedplate.release.engines import reader_of, stack_of
 from bedplate.release.folders import make_home
-from bedplate.release.target import PROJECT
 
 if TYPE_CHECKING:
     from bedplate.engine.embedded import EmbeddedEngine
@@ -32,7 +32,9 @@ class StageState:
         if self._engine.outputs(self._stack) is None:
             fix = f"bedplate up --stage {self.name}"
             raise BedplateError(Problem("BP704", f"stage {self.name} is not deployed here", fix=fix))
-        return self._engine.export_state(self._stack, show_secrets=show_secrets)
+        if show_secrets:
+            return self._embedded("`pulumi stack export --show-secrets`").export_state(self._stack, show_secrets=True)
+        return self._engine.export_state(self._stack)
 
     def resources(self) -> int:
         """How many resources the state holds. Raises BedplateError where it is damaged."""
@@ -46,7 +48,8 @@ class StageState:
 
     def repair(self, forget: Sequence[str], *, look: bool, on_event: EventSink | None = None) -> tuple[str, ...]:
         """Mend the state; what was done, or with `look` would be. Raises BedplateError BP211, BP216, BP256."""
-        return self._engine.repair(self._stack, forget=forget, preview=look, on_event=on_event)
+        engine = self._embedded("`pulumi state repair` and `pulumi refresh`")
+        return engine.repair(self._stack, forget=forget, preview=look, on_event=on_event)
 
     def history(self) -> tuple[Update, ...]:
         """The runs that changed it or tried to, the newest first."""
@@ -54,13 +57,21 @@ class StageState:
 
     @property
     def _stack(self) -> StackRef:
-        return StackRef(PROJECT, self.name, self.paths.folder)
+        return stack_of(self.paths)
 
     @property
-    def _engine(self) -> EmbeddedEngine:
+    def _engine(self) -> Engine:
+        """The engine that the stage belongs to; a state that is damaged is the embedded engine's."""
+        return reader_of(self.paths)
+
+    def _embedded(self, instead: str) -> EmbeddedEngine:
+        """The embedded engine with our types. Raises BedplateError BP265 where the Pulumi CLI keeps the state."""
         from bedplate.engine.embedded import EmbeddedEngine
         from bedplate.providers.bedplate import registry
 
+        if not isinstance(self._engine, EmbeddedEngine):
+            what = f"the state of stage {self.name} is kept by the Pulumi CLI, which does that itself"
+            raise BedplateError(Problem("BP265", what, fix=f"use {instead}"))
         return EmbeddedEngine(registry(self.paths, self.project))
 
 

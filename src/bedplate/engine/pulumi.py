@@ -13,15 +13,16 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from bedplate.engine.api import DEFAULTS, EventSink, Options, Outcome, Program, StackRef, Step, Update
 from bedplate.engine.pulumiplace import Place, place_of, throwaway, write_settings
+from bedplate.engine.secrets import KEY_FILE
 from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState, decode_deployment
 from bedplate.engine.values import masked
 from bedplate.problems import BedplateError, Problem
@@ -101,10 +102,14 @@ class PulumiEngine:
         outcome = self._without_program(stack, "destroy", chosen, on_event)
         if not options.targets:
             self.forget(stack)
+            (stack.folder / KEY_FILE).unlink(missing_ok=True)
         return outcome
 
     def forget(self, stack: StackRef) -> None:
-        """Remove the stack from Pulumi's backend, whatever is in it, and our folder. No resource is touched."""
+        """Remove the stack from Pulumi's backend, whatever is in it, and our folder. No resource is touched.
+
+        The passphrase stays: the next engine needs it for the same secrets.
+        """
         if self._exists(stack):
             self._call(stack, "stack", "rm", "--yes", "--force")
         self._place(stack).erase()
@@ -140,10 +145,23 @@ class PulumiEngine:
             return []
         return decode_deployment(self.export_state(stack).get("deployment") or {}, None).ordered()
 
-    def export_state(self, stack: StackRef) -> dict[str, Any]:
-        """The state as `pulumi stack export` prints it, secrets encrypted."""
-        found: dict[str, Any] = json.loads(self._call(stack, "stack", "export"))
+    def export_state(self, stack: StackRef, *, show_secrets: bool = False) -> dict[str, Any]:
+        """The state as `pulumi stack export` prints it, secrets encrypted unless they are to be shown."""
+        shown = ("--show-secrets",) if show_secrets else ()
+        found: dict[str, Any] = json.loads(self._call(stack, "stack", "export", *shown))
         return found
+
+    def repair(
+        self,
+        stack: StackRef,
+        *,
+        forget: Sequence[str] = (),  # noqa: ARG002
+        preview: bool = False,  # noqa: ARG002
+        on_event: EventSink | None = None,  # noqa: ARG002
+    ) -> NoReturn:
+        """Refused: Pulumi mends its state with commands of its own. Raises BedplateError BP264."""
+        said = f"the state of {stack.name} is Pulumi's to mend"
+        raise BedplateError(Problem("BP264", said, fix="`bedplate refresh`, `pulumi cancel` or `pulumi state`"))
 
     def import_state(self, stack: StackRef, document: Mapping[str, Any]) -> None:
         """Put such a document in the place of the state, as `pulumi stack import` does."""

@@ -127,7 +127,9 @@ class Listener:
 
 
 def _internal(step: StepEventMetadata) -> bool:
-    return step.type.startswith("pulumi:providers:")
+    """Whether the step is about a default provider, which no program has named."""
+    default = step.urn.rpartition("::")[2].partition("_")[0] == "default"
+    return step.type.startswith("pulumi:providers:") and default
 
 
 def step_of(raw: StepEventMetadata) -> Step:

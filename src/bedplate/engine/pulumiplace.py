@@ -42,10 +42,9 @@ class Place:
         return self.own is not None and not self.own.exists()
 
     def erase(self) -> None:
-        """Remove what only this stack needs. The passphrase goes too: it opens nothing any more."""
+        """Remove the folder."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        (self.folder.parent / KEY_FILE).unlink(missing_ok=True)
 
 
 def place_of(stack: StackRef, backend: str, environment: Mapping[str, str], *, make: bool = False) -> Place:
@@ -92,11 +91,16 @@ def _passphrase(stack: StackRef, url: str, environment: Mapping[str, str], *, ma
     """What opens the stack's secrets: what the environment says, else the file that the embedded engine uses too."""
     if {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & environment.keys() or url.startswith(_SERVICE):
         return {}
-    file = stack.folder / KEY_FILE
+    return {"PULUMI_CONFIG_PASSPHRASE": passphrase_in(stack.folder, make=make)}
+
+
+def passphrase_in(folder: Path, *, make: bool) -> str:
+    """The passphrase in a stack's folder, made where asked for; empty where there is none."""
+    file = folder / KEY_FILE
     if make and not file.exists():
         file.touch(mode=0o600)
         file.write_text(base64.b64encode(os.urandom(24)).decode() + "\n", "utf-8")
-    return {"PULUMI_CONFIG_PASSPHRASE": file.read_text("utf-8").split("\n", 1)[0] if file.exists() else ""}
+    return file.read_text("utf-8").split("\n", 1)[0] if file.exists() else ""
 
 
 def write_settings(folder: Path, stack: StackRef, config: Mapping[str, str] | None) -> None:

@@ -38,7 +38,7 @@ class Deployment:
         """What `apply` would do. Changes nothing."""
         self.require_own()
         stack, options = self.target.stack, self.options
-        return self.engine.preview(stack, self.program, self._config, options=options, on_event=on_event)
+        return self.engine.preview(stack, self.program, self.config, options=options, on_event=on_event)
 
     def apply(self, on_event: EventSink | None = None) -> Outcome:
         """Make the stage what the target says.
@@ -52,7 +52,7 @@ class Deployment:
         try:
             with stoppable(self.engine, told_to(on_event)):
                 stack, options = self.target.stack, self.options
-                return self.engine.up(stack, self.program, self._config, options=options, on_event=made)
+                return self.engine.up(stack, self.program, self.config, options=options, on_event=made)
         except BedplateError as error:
             left = _left(self.target, bool(deployed), made.anything)
             raise BedplateError(*error.problems, *left, exit_code=error.exit_code) from error
@@ -72,7 +72,8 @@ class Deployment:
         return outputs
 
     @property
-    def _config(self) -> dict[str, str]:
+    def config(self) -> dict[str, str]:
+        """What the program reads."""
         return {
             "bedplate:blueprint": json.dumps(to_json(self.target.blueprint)),
             "bedplate:manifest": self.target.manifest.name,

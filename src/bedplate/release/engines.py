@@ -9,12 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import Engine, StackRef
 from bedplate.engine.pulumiplace import FOLDER
 from bedplate.problems import BedplateError, ExitCode, Problem
 from bedplate.release.target import PROJECT
+
+if TYPE_CHECKING:
+    from bedplate.engine.embedded import EmbeddedEngine
+    from bedplate.engine.pulumi import PulumiEngine
+
+    AnyEngine = EmbeddedEngine | PulumiEngine
 
 EMBEDDED, PULUMI = "embedded", "pulumi"
 ENGINES = (EMBEDDED, PULUMI)
@@ -24,7 +31,7 @@ VARIABLE = "BEDPLATE_ENGINE"
 
 def engine_of(
     paths: StagePaths, project: Path, asked: str = "", environment: Mapping[str, str] | None = None
-) -> Engine:
+) -> AnyEngine:
     """The engine of a stage: the one asked for by name or by `BEDPLATE_ENGINE`, else the one that deployed it.
 
     Raises BedplateError BP265 where another one than the one asked for deployed it, BP701 for an unknown name.
@@ -48,7 +55,7 @@ def engine_of(
     return named(wanted or owner or EMBEDDED, paths, project)
 
 
-def named(name: str, paths: StagePaths, project: Path) -> Engine:
+def named(name: str, paths: StagePaths, project: Path) -> AnyEngine:
     """The engine of this name, whatever the stage belongs to."""
     if name == PULUMI:
         from bedplate.engine.pulumi import PulumiEngine
@@ -82,6 +89,13 @@ def _by_pulumi(paths: StagePaths) -> bool:
     return (paths.folder / FOLDER).exists()
 
 
+def install_cli() -> Path:
+    """Download the Pulumi CLI of the version that fits; its path. Raises BedplateError BP260."""
+    from bedplate.engine.pulumicli import install
+
+    return install()
+
+
 def stack_of(paths: StagePaths) -> StackRef:
     """The stack of a stage."""
     return StackRef(PROJECT, paths.folder.name, paths.folder)
@@ -103,7 +117,7 @@ def move(paths: StagePaths, project: Path, name: str) -> int:
     return len(resources)
 
 
-def _let_go(engine: Engine, stack: StackRef) -> None:
+def _let_go(engine: AnyEngine, stack: StackRef) -> None:
     """Take the state away from an engine that does not manage the stack any more. What it made stays."""
     from bedplate.engine.pulumi import PulumiEngine
 

@@ -199,6 +199,26 @@ class DriftEntry:
 
 
 @dataclass(frozen=True)
+class EngineDocument:
+    """`engine`: which engine deploys the stage, and how many resources `--use` moved to it."""
+
+    schema: Literal["bedplate.dev/engine/v1"]
+    stage: str
+    engine: Literal["embedded", "pulumi"]
+    deployed: bool
+    moved: int
+
+
+@dataclass(frozen=True)
+class EjectDocument:
+    """`eject`: the files of the Pulumi project."""
+
+    schema: Literal["bedplate.dev/eject/v1"]
+    stage: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RefreshDocument:
     """`refresh`: what was changed or lost outside of Bedplate."""
 

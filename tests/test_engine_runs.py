@@ -79,6 +79,16 @@ def _check(bench: Bench, run: dict[str, Any]) -> None:
     if "steps" in run:
         assert _steps(outcome, run) == sorted(run["steps"])
     assert _drift(outcome) == sorted(run.get("drift", _drift(outcome)))
+    assert _dangling(bench) == set()
+
+
+def _dangling(bench: Bench) -> set[str]:
+    """What the state names and does not hold."""
+    resources = bench.engine.export_state(bench.stack)["deployment"]["resources"]
+    named = {u for r in resources for u in (*r.get("dependencies", ()), r.get("parent"), r.get("deletedWith")) if u}
+    for resource in resources:
+        named |= {urn for urns in resource.get("propertyDependencies", {}).values() for urn in urns}
+    return named - {r["urn"] for r in resources}
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])

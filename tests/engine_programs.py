@@ -48,7 +48,7 @@ class RegionalProvider(Provider):
         self._cloud, self._region = cloud, ""
 
     def check_config(self, urn: str, news: Properties, olds: Properties | None) -> Checked:
-        unknown = tuple(CheckFailure(key, "is unknown") for key in news if key not in {"region", "zone"})
+        unknown = tuple(CheckFailure(key, "is unknown") for key in news if key not in {"region", "zone", "version"})
         return Checked({"region": "here", **news}, unknown)
 
     def diff_config(self, urn: str, old_inputs: Properties, news: Properties) -> Diff:

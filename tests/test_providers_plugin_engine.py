@@ -13,7 +13,7 @@ import pytest
 from bedplate.engine import EmbeddedEngine, Event, Outcome, StackRef
 from bedplate.engine.provider import UNKNOWN
 from bedplate.problems import BedplateError
-from plugin_support import Box, install
+from plugin_support import INSISTING, Box, install
 
 
 class Shop:
@@ -96,7 +96,7 @@ def test_resources_of_a_plugin_live_like_those_of_classes(shop: Shop) -> None:
     assert [(step.op, set(step.diff)) for step in changed.changes] == [("update", {"size"})]
     assert json.loads((things / "box-a").read_text())["size"] == 2
     replaced = shop.up(boxes({"name": "a", "size": 2, "zone": "z"}))
-    assert [s.op for s in replaced.changes] == ["delete-replaced", "create-replacement", "replace"]
+    assert [s.op for s in replaced.changes] == ["delete-replaced", "replace", "create-replacement"]
     shop.engine.destroy(shop.stack)
     assert not (things / "box-a").exists()
     assert (things / "closed").exists()
@@ -207,6 +207,28 @@ def test_a_resource_of_a_plugin_is_read_by_its_id(shop: Shop) -> None:
     assert shop.up(program).outputs["size"] == 3
     shop.engine.destroy(shop.stack)
     assert (things / "box-old").exists()
+
+
+def test_a_plugin_may_insist_on_secrets_and_on_its_version(shop: Shop) -> None:
+    """A secret input comes to the plugin as one, the provider's version with its configuration; where the plugin does
+    not know what differs, inputs are compared.
+    """
+    install(shop.root / "bin", "pulumi-resource-vault", INSISTING)
+
+    def program(key: str) -> Callable[[], None]:
+        def declare() -> None:
+            import pulumi
+
+            options = pulumi.ResourceOptions(version="1.0.0")
+            pulumi.CustomResource("vault:index:Lock", "a", {"key": pulumi.Output.secret(key)}, options)
+
+        return declare
+
+    assert [step.op for step in shop.up(program("one"), {}).changes] == ["create", "create"]
+    assert shop.up(program("one"), {}).changes == ()
+    preview = shop.preview(program("two"), {}).changes
+    assert [(step.op, set(step.diff)) for step in preview] == [("update", {"key"})]
+    shop.engine.destroy(shop.stack)
 
 
 def test_a_server_of_other_hands_is_understood(shop: Shop) -> None:

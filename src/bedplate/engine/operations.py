@@ -123,8 +123,13 @@ class Operations:
         self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff, *, gone: bool = False
     ) -> ResourceState:
         """Make a new resource in place of an old one, which is gone already or goes at the end of the run."""
-        state = self._create(resource, new, step_of("create-replacement", new, diff, old), None if gone else old)
-        self.emit(Event("done", step_of("replace", new, diff, old)))
+        made, told = step_of("create-replacement", new, diff, old), Event("done", step_of("replace", new, diff, old))
+        # Told in Pulumi's order.
+        if gone:
+            self.emit(told)
+            return self._create(resource, new, made, None)
+        state = self._create(resource, new, made, old)
+        self.emit(told)
         return state
 
     def keep(self, new: ResourceState, old: ResourceState) -> ResourceState:

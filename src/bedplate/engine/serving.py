@@ -38,7 +38,7 @@ from bedplate.problems import BedplateError
 _THREADS = 64  # calls block; the Pulumi CLI runs as many steps at once as there are resources that wait for nothing
 _LARGEST = 400 * 1024 * 1024  # bytes of a message, as Pulumi's own plugins have it
 _PARENT = 1.0  # seconds between two looks whether the engine that started this is still there
-_ABSENT = ("Parameterize", "Call", "List", "Construct")
+_ABSENT = ("Parameterize", "List", "Construct")
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,17 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             failures = [provider_pb2.CheckFailure(property=f.property, reason=f.reason) for f in found.failures]
             return provider_pb2.InvokeResponse(**{"return": to_struct(found.result)}, failures=failures)
 
+    def Call(self, request: Any, context: Any) -> Any:
+        """Call a method. What it returns depends on everything that the arguments depend on."""
+        with _told(context):
+            found = self._provider.call_method(request.tok, _plain(request.args), preview=request.dryRun)
+            urns = sorted({urn for argument in request.argDependencies.values() for urn in argument.urns})
+            depends = {key: provider_pb2.CallResponse.ReturnDependencies(urns=urns) for key in found.result}
+            failures = [provider_pb2.CheckFailure(property=f.property, reason=f.reason) for f in found.failures]
+            return provider_pb2.CallResponse(
+                **{"return": to_struct(found.result)}, returnDependencies=depends, failures=failures
+            )
+
     # resources
 
     def Check(self, request: Any, context: Any) -> Any:
@@ -193,7 +204,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def _resource(self, request: Any) -> Resource:
         urn = request.urn
         type_ = request.type or urn.split("::")[2].rpartition("$")[2]
-        old = _plain(request.old_inputs) if "old_inputs" in request.DESCRIPTOR.fields_by_name else {}
+        old = from_struct(request.old_inputs) if "old_inputs" in request.DESCRIPTOR.fields_by_name else {}
         ignored = tuple(getattr(request, "ignoreChanges", ()))
         limit = getattr(request, "timeout", 0.0)
         timeouts = {request.DESCRIPTOR.name.removesuffix("Request").lower(): limit} if limit else {}

@@ -19,11 +19,11 @@ from bedplate.problems import BedplateError, Problem
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"
 UNKNOWN_SENTINEL: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+RESOURCE_SIGNATURE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
 MASK: Final = "[secret]"
 _REFUSED: Final = {
     "c44067f5952c0a294b673a41bacd8c17": "an asset",
     "0def7320c3a5731c473e5ecbe6d01bc7": "an archive",
-    "5cf8f73096256a8f31e491e813e4eb8e": "a resource reference",
     "d0e6a833031e9bbcd3f4e8bde6ca49a4": "an output value",
 }
 
@@ -67,6 +67,9 @@ def _from_map(properties: dict[str, Any]) -> Any:
     if signature == SECRET_SIGNATURE:
         inner = properties.get("value")
         return inner if isinstance(inner, Secret) else Secret(inner)
+    if signature == RESOURCE_SIGNATURE:
+        # As Pulumi does for whoever does not take references: a custom resource is its id, a component its URN.
+        return properties["id"] if "id" in properties else properties["urn"]
     what = _REFUSED.get(str(signature), "a value with an unknown signature")
     raise BedplateError(Problem("BP202", f"{what} in a property is not supported by the embedded engine"))
 

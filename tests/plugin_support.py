@@ -119,6 +119,50 @@ def main() -> None:
     serve(Shelf(), Package("shelf", "1.2.3", lambda: {"name": "shelf", "version": "1.2.3"}))
 
 
+INSISTING = """
+import grpc
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from pulumi.runtime.proto import provider_pb2 as pb, provider_pb2_grpc as rpc
+
+SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+
+class Insisting(rpc.ResourceProviderServicer):
+    def Handshake(self, request, context):
+        return pb.ProviderHandshakeResponse(accept_secrets=True)
+    def CheckConfig(self, request, context):
+        missing = pb.CheckFailure(property="version", reason="is missing")
+        failures = [] if "version" in request.news.fields else [missing]
+        return pb.CheckResponse(inputs=request.news, failures=failures)
+    def DiffConfig(self, request, context):
+        return pb.DiffResponse(changes=1)
+    def Configure(self, request, context):
+        return pb.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+    def Check(self, request, context):
+        given = request.news.fields["key"].struct_value.fields
+        secret = SIGNATURE in given and given[SIGNATURE].string_value == SECRET
+        failures = [] if secret else [pb.CheckFailure(property="key", reason="has to be a secret")]
+        return pb.CheckResponse(inputs=request.news, failures=failures)
+    def Diff(self, request, context):
+        return pb.DiffResponse(changes=0)
+    def Create(self, request, context):
+        return pb.CreateResponse(id="" if request.preview else "made", properties=request.properties)
+    def Update(self, request, context):
+        return pb.UpdateResponse(properties=request.news)
+    def Delete(self, request, context):
+        from google.protobuf import empty_pb2
+        return empty_pb2.Empty()
+
+server = grpc.server(ThreadPoolExecutor(4))
+rpc.add_ResourceProviderServicer_to_server(Insisting(), server)
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+print(port, flush=True)
+Event().wait()
+"""
+"""A plugin that wants secrets as secrets and its own version, and never knows what differs: the engine compares."""
+
+
 def install(folder: Path, name: str = "pulumi-resource-shelf", body: str = "") -> Path:
     """An executable plugin in `folder`; `body` is Python in place of serving the shelf."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ def test_a_stage_is_made_kept_changed_and_ended(stack: StackRef) -> None:
     assert "sk-secret-value" not in "".join(p.read_text() for p in stack.folder.glob("*.json*"))
     found.destroy(stack)
     left = {path.name for path in stack.folder.rglob("*") if path.is_file()}
-    assert left <= {"state.json", "journal.jsonl"}
+    assert left <= {"state.json", "journal.jsonl", "history.jsonl"}
 
 
 def test_what_is_lost_is_made_again(stack: StackRef) -> None:

@@ -15,7 +15,7 @@ from bedplate.providers.bedplate import registry, require_usable, types
 
 import bedplate
 from bedplate.blueprint.paths import StagePaths
-from bedplate.engine.packages import InProcess, Invoked, Provider, Subject
+from bedplate.engine.packages import ENGINES, InProcess, Invoked, Provider, Subject
 from bedplate.engine.provider import UNKNOWN, Checked, CheckFailure, Properties, Property, Resource
 
 CONFIG: Final[Mapping[str, Property]] = {
@@ -36,7 +36,8 @@ class BedplateProvider(Provider):
     def check_config(self, urn: str, news: Properties, olds: Properties | None) -> Checked:  # noqa: ARG002
         """The stage's folder has to be given, and be absolute: the plugin runs in another folder than the program."""
         own = {key: value for key, value in news.items() if key not in _OF_PROGRAMS}
-        failures = [CheckFailure(key, "there is no such configuration") for key in own if key not in CONFIG]
+        unknown = [key for key in own if key not in CONFIG and key not in ENGINES]
+        failures = [CheckFailure(key, "there is no such configuration") for key in unknown]
         failures += [CheckFailure(key, why) for key, each in CONFIG.items() if (why := _fault(own.get(key), each))]
         return Checked(own, tuple(failures))
 

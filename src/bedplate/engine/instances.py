@@ -90,16 +90,12 @@ class ProviderType(Resource):
         return self._instances.opened(self._urn, self._package, inputs)
 
     def check(self, news: Properties, olds: Properties | None) -> Checked:
-        """As the package's provider checks its configuration. The version is the engine's."""
-        checked = self._provider(news).check_config(self._urn, _own(news), None if olds is None else _own(olds))
-        kept = {VERSION: news[VERSION]} if VERSION in news else {}
-        return Checked({**checked.inputs, **kept}, checked.failures)
+        """As the package's provider checks its configuration, which the version is a part of."""
+        return self._provider(news).check_config(self._urn, _own(news), None if olds is None else _own(olds))
 
     def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:  # noqa: ARG002
-        """As the package's provider compares. Another version alone changes the provider in place."""
-        found = self._provider(news).diff_config(self._urn, _own(old_inputs), _own(news))
-        moved = super().diff(id, _version(old_inputs), {}, _version(news))
-        return Diff({**moved.properties, **found.properties}, found.delete_before_replace, found.note)
+        """As the package's provider compares."""
+        return self._provider(news).diff_config(self._urn, _own(old_inputs), _own(news))
 
     def create(self, news: Properties) -> Created:
         """An id of its own: resources name the provider by it."""
@@ -124,14 +120,10 @@ def package_of(reference: str) -> str:
 
 def _own(inputs: Properties) -> dict[str, Any]:
     # `__internal` is Pulumi's own bookkeeping in the states of its CLI.
-    return {key: value for key, value in inputs.items() if key not in {VERSION, "__internal"}}
-
-
-def _version(inputs: Properties) -> dict[str, Any]:
-    return {key: value for key, value in inputs.items() if key == VERSION}
+    return {key: value for key, value in inputs.items() if key != "__internal"}
 
 
 def subject_of(state: ResourceState) -> Subject:
     """What calls about a resource in state have to know of it."""
     timeouts = {key: float(value) for key, value in state.custom_timeouts.items()}
-    return Subject(state.urn, state.type, plain(state.inputs), timeouts, state.ignore_changes)
+    return Subject(state.urn, state.type, state.inputs, timeouts, state.ignore_changes)

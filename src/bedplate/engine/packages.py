@@ -12,20 +12,27 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from bedplate.engine.diffing import diff_properties
 from bedplate.engine.goals import unsupported
 from bedplate.engine.provider import Checked, CheckFailure, Diff, Properties, Resource
 from bedplate.problems import BedplateError, Problem
 
+ENGINES: Final = frozenset({"version", "pluginDownloadURL"})
+"""Inputs of every provider that are the engine's: which plugin to start."""
+
 
 @dataclass(frozen=True)
 class Subject:
-    """The resource that calls are about. `timeouts` in seconds, by `create`, `read`, `update`, `delete`."""
+    """The resource that calls are about. `timeouts` in seconds, by `create`, `read`, `update`, `delete`.
+
+    `inputs` are those it has, or is to have, with `values.Secret` where one is: calls themselves get plain values.
+    """
 
     urn: str
     type: str
-    old_inputs: Properties = field(default_factory=dict)
+    inputs: Properties = field(default_factory=dict)
     timeouts: Mapping[str, float] = field(default_factory=dict)
     ignore_changes: tuple[str, ...] = ()
 
@@ -88,7 +95,8 @@ class InProcess(Provider):
 
     def check_config(self, urn: str, news: Properties, olds: Properties | None) -> Checked:  # noqa: ARG002
         """Nothing may be configured."""
-        return Checked(news, tuple(CheckFailure(key, "there is nothing to configure here") for key in news))
+        own = sorted(news.keys() - ENGINES)
+        return Checked(news, tuple(CheckFailure(key, "there is nothing to configure here") for key in own))
 
     def configure(self, urn: str, id: str, inputs: Properties) -> None:
         """The classes were made with all they need."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,10 +19,10 @@ from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from bedplate.engine.finding import find
-from bedplate.engine.packages import Invoked, Provider, Subject
+from bedplate.engine.packages import ENGINES, Invoked, Provider, Subject
 from bedplate.engine.pluginprocess import START, Log, PluginProcess
 from bedplate.engine.provider import UNKNOWN, Checked, Created, Diff, Properties, ReadResult, Resource, Unsettled
-from bedplate.engine.values import contains, from_struct, to_struct
+from bedplate.engine.values import annotate, contains, from_struct, plain, to_struct
 from bedplate.engine.wire import checked_of, diff_of, failures_of, incomplete_of, problems_in
 from bedplate.problems import BedplateError, Problem
 
@@ -44,7 +45,7 @@ class Plugin(Provider):
         self.package = package
         self._process = PluginProcess(executable, environment, log, start)
         self._stub = self._process.stub
-        self._supports_preview = True
+        self._supports_preview = self._takes_secrets = True
         self._known = True
         try:
             self._handshake()
@@ -107,7 +108,7 @@ class Plugin(Provider):
         try:
             return checked_of(self._stub.CheckConfig(request))
         except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+            if _absent(error):
                 return Checked(news)
             raise self.explained(error, "checking its configuration") from error
 
@@ -118,7 +119,7 @@ class Plugin(Provider):
         try:
             return diff_of(self._stub.DiffConfig(request), old_inputs, news)
         except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+            if _absent(error):
                 return super().diff_config(urn, old_inputs, news)
             raise self.explained(error, "comparing its configuration") from error
 
@@ -132,7 +133,7 @@ class Plugin(Provider):
         if not self._known:
             return
         request = pb.ConfigureRequest(
-            variables={f"{self.package}:config:{key}": _text(value) for key, value in inputs.items()},
+            variables={f"{self.package}:config:{k}": _text(v) for k, v in inputs.items() if k not in ENGINES},
             args=to_struct(inputs),
             acceptSecrets=True,
             sends_old_inputs=True,
@@ -141,12 +142,15 @@ class Plugin(Provider):
             id=id,
             **_named(urn),
         )
-        self._supports_preview = self.call("Configure", request).supportsPreview
+        response = self.call("Configure", request)
+        self._supports_preview, self._takes_secrets = response.supportsPreview, response.acceptSecrets
 
     def resource(self, subject: Subject) -> Resource:
         """The plugin's type, bound to one resource. Whether it has the type shows when it is called."""
-        known = PluginResource(self, subject, supports_preview=self._supports_preview)
-        return known if self._known else Unconfigured(self.package)
+        if not self._known:
+            return Unconfigured(self.package)
+        about = subject if self._takes_secrets else replace(subject, inputs=plain(subject.inputs))
+        return PluginResource(self, about, supports_preview=self._supports_preview)
 
     def invoke(self, token: str, args: Properties, *, preview: bool) -> Invoked:
         """Call a function of the plugin. Nothing is known of the result before the configuration is."""
@@ -205,22 +209,35 @@ class PluginResource(Resource):
         limit = self._subject.timeouts.get(kind, 0.0)
         return {**self._about, "timeout": limit}
 
+    def _struct(self, inputs: Properties) -> Any:
+        """Inputs for the wire, secret where the resource's own are: a plugin that takes secrets may insist on them."""
+        return to_struct(annotate(dict(inputs), self._subject.inputs))
+
+    def _olds(self, inputs: Properties, outputs: Properties) -> dict[str, Any]:
+        return {"olds": self._struct(outputs), "old_inputs": self._struct(inputs)}
+
     def check(self, news: Properties, olds: Properties | None) -> Checked:
         """Validate inputs. The plugin makes names from a random seed and keeps those in `olds`."""
-        olds_struct = to_struct(olds or {})
-        request = pb.CheckRequest(news=to_struct(news), olds=olds_struct, randomSeed=os.urandom(_SEED), **self._about)
+        olds_struct = self._struct(olds or {})
+        request = pb.CheckRequest(
+            news=self._struct(news), olds=olds_struct, randomSeed=os.urandom(_SEED), **self._about
+        )
         return checked_of(self._plugin.call("Check", request))
 
     def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
         """Compare, as the plugin sees it."""
         request = pb.DiffRequest(
-            id=id, ignoreChanges=self._ignored, **_olds(old_inputs, old_outputs), news=to_struct(news), **self._about
+            id=id,
+            ignoreChanges=self._ignored,
+            **self._olds(old_inputs, old_outputs),
+            news=self._struct(news),
+            **self._about,
         )
         return diff_of(self._plugin.call("Diff", request), old_inputs, news)
 
     def create(self, news: Properties) -> Created:
         """Make it."""
-        request = pb.CreateRequest(properties=to_struct(news), **self._timed("create"))
+        request = pb.CreateRequest(properties=self._struct(news), **self._timed("create"))
         response = self._plugin.call("Create", request)
         if not response.id:
             raise BedplateError(Problem("BP244", f"the plugin {self._plugin.package} made it and gave it no id"))
@@ -245,17 +262,17 @@ class PluginResource(Resource):
     ) -> Properties:
         request = pb.UpdateRequest(
             id=id,
-            news=to_struct(news),
+            news=self._struct(news),
             preview=preview,
             ignoreChanges=self._ignored,
-            **_olds(old_inputs, old_outputs),
+            **self._olds(old_inputs, old_outputs),
             **self._timed("update"),
         )
         return from_struct(self._plugin.call("Update", request).properties)
 
     def delete(self, id: str, outputs: Properties) -> None:
         """Remove it."""
-        old_inputs = to_struct(self._subject.old_inputs)
+        old_inputs = to_struct(self._subject.inputs)
         request = pb.DeleteRequest(id=id, properties=to_struct(outputs), old_inputs=old_inputs, **self._timed("delete"))
         self._plugin.call("Delete", request)
 
@@ -263,7 +280,7 @@ class PluginResource(Resource):
         """What the plugin says of a create beforehand; inputs alone where it cannot, for all else is unknown."""
         if old_outputs is not None or not self._supports_preview:
             return super().preview_outputs(news, old_outputs)
-        request = pb.CreateRequest(properties=to_struct(news), preview=True, **self._timed("create"))
+        request = pb.CreateRequest(properties=self._struct(news), preview=True, **self._timed("create"))
         return from_struct(self._plugin.call("Create", request).properties)
 
     def preview_update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:
@@ -278,8 +295,11 @@ def _named(urn: str) -> dict[str, Any]:
     return {"name": name, "type": type_.rpartition("$")[2]}
 
 
-def _olds(inputs: Properties, outputs: Properties) -> dict[str, Any]:
-    return {"olds": to_struct(outputs), "old_inputs": to_struct(inputs)}
+def _absent(error: Any) -> bool:
+    """Whether a plugin has no such method. Older ones say so in words only."""
+    return error.code() == grpc.StatusCode.UNIMPLEMENTED or (
+        error.code() == grpc.StatusCode.UNKNOWN and "Unimplemented" in (error.details() or "")
+    )
 
 
 def _text(value: Any) -> str:

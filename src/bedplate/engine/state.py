@@ -388,8 +388,9 @@ def decode_change(raw: list[Any], keys: Keyring | None) -> Change:
 
 
 def timestamp(now: float) -> str:
-    """Unix seconds as RFC 3339 in UTC, as Pulumi writes it."""
-    return datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+    """Unix seconds as RFC 3339 in UTC, as Pulumi writes it: no zeros at the end of a fraction."""
+    text = datetime.fromtimestamp(now, UTC).isoformat().removesuffix("+00:00")
+    return (text.rstrip("0") if "." in text else text) + "Z"
 
 
 def _magic(version: str) -> str:

@@ -24,8 +24,18 @@ _REFUSED: Final = {"snippets": "snippets", "extensions": "extensions"}
 
 
 def exported(loaded: Loaded, version: str, now: float, *, show_secrets: bool) -> dict[str, Any]:
-    """The state as a document, its secrets encrypted or, where that is asked for, in plain text."""
-    return encode_deployment(loaded.snapshot, None if show_secrets else loaded.keys, version, now)
+    """The state as a document, its secrets encrypted or, where that is asked for, in plain text.
+
+    Pulumi leaves out what is empty, and so does this.
+    """
+    document = encode_deployment(loaded.snapshot, None if show_secrets else loaded.keys, version, now)
+    for resource in document["deployment"]["resources"]:
+        for key in ("inputs", "outputs"):
+            if not resource[key]:
+                del resource[key]
+    if not loaded.snapshot.pending:
+        del document["deployment"]["pending_operations"]
+    return document
 
 
 def imported(

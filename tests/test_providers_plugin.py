@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,6 +163,32 @@ def test_the_schema_and_methods_that_are_not_there(plugin: Plugin) -> None:
     assert plugin.schema() == {"name": "shelf", "version": "1.2.3"}
     with pytest.raises(BedplateError, match="does not support Construct"):
         plugin.call("Construct", provider_pb2.ConstructRequest())
+
+
+def test_a_plugin_ends_with_an_engine_that_was_killed(tmp_path: Path) -> None:
+    """After SIGKILL of the engine's process the plugin closes its provider and ends by itself."""
+    path = install(tmp_path / "bin")
+    (tmp_path / "things").mkdir()
+    program = f"""
+import time
+from pathlib import Path
+from bedplate.engine.plugins import Plugin
+plugin = Plugin("shelf", Path({str(path)!r}), {environment()!r}, print)
+plugin.configure({PROVIDER!r}, "id", {{"folder": {str(tmp_path / "things")!r}}})
+time.sleep(60)
+"""
+    engine = subprocess.Popen([sys.executable, "-c", program])
+    _wait_for(tmp_path / "things" / "configured")
+    engine.kill()
+    engine.wait()
+    _wait_for(tmp_path / "things" / "closed")
+
+
+def _wait_for(path: Path) -> None:
+    until = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < until, f"{path.name} did not come"
+        time.sleep(0.05)
 
 
 BROKEN = {

@@ -113,9 +113,9 @@ def _check_identity(bench: Bench, edit: Edit, before: dict[str, tuple[str, str]]
 
 
 def in_state(bench: Bench) -> dict[str, dict[str, Any]]:
-    """The things that the state names: their inputs by id."""
+    """The things that the state says are there: their inputs by id."""
     custom = [r for r in bench.state()["resources"] if r["type"].startswith("test:index:") and r["custom"]]
-    return {r["id"]: r["inputs"] for r in custom}
+    return {r["id"]: r["inputs"] for r in custom if not r.get("pendingReplacement")}
 
 
 def _shape(bench: Bench) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import subprocess
@@ -223,6 +224,19 @@ def test_a_step_inside_a_step_needs_no_room_of_its_own() -> None:
     with pytest.raises(Stopped):
         run.step(lambda: 7)
     run.close()
+
+
+def test_garbage_is_collected_again_after_a_program(tmp_path: Path) -> None:
+    """A program runs without looking for garbage; after it, also after one that fails, it is as it was before."""
+    during: list[bool] = []
+
+    def program() -> None:
+        during.append(gc.isenabled())
+        raise ValueError("no")
+
+    engine = EmbeddedEngine({}, environment={})
+    refused(lambda: engine.up(StackRef("shop", "dev", tmp_path / "dev"), program, {}), "BP201")
+    assert (during, gc.isenabled()) == ([False], True)
 
 
 def test_deleting_in_order_takes_time_in_proportion() -> None:

@@ -71,4 +71,5 @@ class Admission:
 
 def _needs(goal: Goal) -> frozenset[str]:
     own = {urn for urns in goal.property_dependencies.values() for urn in urns}
-    return frozenset({*goal.dependencies, goal.parent, *own} - {""})
+    provider = goal.provider.rpartition("::")[0]
+    return frozenset({*goal.dependencies, *goal.replace_with, goal.parent, goal.deleted_with, provider, *own} - {""})

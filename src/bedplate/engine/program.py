@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import re
 import sysconfig
+import threading
 import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +42,8 @@ def run(
     """
     context = contextvars.copy_context()
     try:
-        context.run(_run, program, deployment, config, preview, on_event)
+        with _UNCOLLECTED:
+            context.run(_run, program, deployment, config, preview, on_event)
     except Exception as error:
         # The SDK awaits registrations last first, so its exception may be a follow-up; ours are in order.
         if deployment.problems:
@@ -53,6 +56,30 @@ def run(
     if deployment.turned_away:
         # Even where the program took no notice: what it could not register must not be deleted.
         raise Stopped
+
+
+class _Uncollected:
+    """No search for garbage while programs run: the SDK's objects live as long as the program, and looking at all of
+    them again and again takes more than half of the time of a program of 1,000 resources."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = gc.isenabled()
+                gc.disable()
+            self._inside += 1
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._before:
+                gc.enable()
+
+
+_UNCOLLECTED = _Uncollected()
 
 
 def _run(

@@ -46,7 +46,8 @@ def refresh(operations: Operations, selection: Selection, find: Find, *, keep_go
 
 
 def _readable(resource: ResourceState) -> bool:
-    return resource.custom and not resource.type.startswith(PROVIDER_PREFIX)
+    # What was deleted to be replaced is known to be gone; its entry waits for the new one.
+    return resource.custom and not resource.type.startswith(PROVIDER_PREFIX) and not resource.pending_replacement
 
 
 def _look(operations: Operations, resource: Resource, old: ResourceState) -> bool:

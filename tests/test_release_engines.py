@@ -41,7 +41,7 @@ def test_a_stage_moves_between_the_engines_and_out(tmp_path: Path) -> None:
         assert ok(project, "engine", "--use", "pulumi", "--json", env=own).json["moved"] == 8
         assert ok(project, "plan", "--json", env=own).json["infrastructure"]["changes"] == []
         assert found.answer("hello?")
-        assert code_of(bedplate(project, "state", "repair", "--json", env=own)) == "BP264"
+        assert code_of(bedplate(project, "state", "repair", "--json", env=own)) == "BP265"
         ok(project, "eject", str(tmp_path / "out"), env=own)
         assert _pulumi_preview(tmp_path / "out", own) == 0
         assert ok(project, "engine", "--use", "embedded", "--json", env=own).json["engine"] == "embedded"
@@ -95,3 +95,31 @@ def test_an_unknown_engine_is_refused_by_option_and_by_variable(tmp_path: Path) 
     (tmp_path / "agent.yaml").write_text(AGENT)
     assert code_of(bedplate(tmp_path, "plan", "--engine", "terraform", "--json")) == "BP701"
     assert code_of(bedplate(tmp_path, "plan", "--json", env={"BEDPLATE_ENGINE": "terraform"})) == "BP701"
+
+
+def test_the_manifest_names_the_engine_and_its_backend(tmp_path: Path) -> None:
+    """`engine: pulumi` of a stage is what plans it, and a `backend` that no engine would read is refused."""
+    without = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    manifest = tmp_path / "agent.yaml"
+    manifest.write_text(AGENT.replace("{target: local}", "{target: local, engine: pulumi, backend: 's3://b/mover'}"))
+    assert code_of(bedplate(tmp_path, "plan", "--json", env=without)) == "BP260"
+    assert bedplate(tmp_path, "plan", "--engine", "embedded", "--json", env=without).code == 2
+    manifest.write_text(AGENT.replace("{target: local}", "{target: local, backend: 's3://b/mover'}"))
+    assert code_of(bedplate(tmp_path, "validate", "--json")) == "BP013"
+
+
+@needs_cli
+def test_a_backend_is_noted_and_no_other_is_taken_for_it(tmp_path: Path) -> None:
+    """The state stands in the backend that the manifest names; later commands need no manifest to find it."""
+    backend = tmp_path / "backend"
+    backend.mkdir()
+    project = tmp_path / "project"
+    project.mkdir()
+    written = AGENT.replace("{target: local}", f"{{target: local, engine: pulumi, backend: 'file://{backend}'}}")
+    with stage(project, written) as found:
+        assert (backend / ".pulumi/stacks/bedplate-local/prototype.json").exists()
+        assert found.status()["healthy"]
+        found.write(written.replace("/backend'", "/other'"))
+        assert code_of(bedplate(project, "plan", "--json")) == "BP262"
+        found.destroy()
+    assert not (backend / ".pulumi/stacks/bedplate-local/prototype.json").exists()

@@ -13,12 +13,12 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from bedplate.engine.api import DEFAULTS, EventSink, Options, Outcome, Program, StackRef, Step, Update
 from bedplate.engine.pulumiplace import Place, place_of, throwaway, write_settings
@@ -145,23 +145,10 @@ class PulumiEngine:
             return []
         return decode_deployment(self.export_state(stack).get("deployment") or {}, None).ordered()
 
-    def export_state(self, stack: StackRef, *, show_secrets: bool = False) -> dict[str, Any]:
-        """The state as `pulumi stack export` prints it, secrets encrypted unless they are to be shown."""
-        shown = ("--show-secrets",) if show_secrets else ()
-        found: dict[str, Any] = json.loads(self._call(stack, "stack", "export", *shown))
+    def export_state(self, stack: StackRef) -> dict[str, Any]:
+        """The state as `pulumi stack export` prints it, secrets encrypted."""
+        found: dict[str, Any] = json.loads(self._call(stack, "stack", "export"))
         return found
-
-    def repair(
-        self,
-        stack: StackRef,
-        *,
-        forget: Sequence[str] = (),  # noqa: ARG002
-        preview: bool = False,  # noqa: ARG002
-        on_event: EventSink | None = None,  # noqa: ARG002
-    ) -> NoReturn:
-        """Refused: Pulumi mends its state with commands of its own. Raises BedplateError BP264."""
-        said = f"the state of {stack.name} is Pulumi's to mend"
-        raise BedplateError(Problem("BP264", said, fix="`bedplate refresh`, `pulumi cancel` or `pulumi state`"))
 
     def import_state(self, stack: StackRef, document: Mapping[str, Any]) -> None:
         """Put such a document in the place of the state, as `pulumi stack import` does."""

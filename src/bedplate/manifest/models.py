@@ -248,6 +248,15 @@ class Stage(Section):
         default=None,
         description="Who must agree to wider access. Without it: one approval in a stage that has `from`, else none.",
     )
+    engine: Literal["embedded", "pulumi"] | None = Field(
+        default=None,
+        description="What deploys the stage: `embedded`, the built-in engine, or `pulumi`, the Pulumi CLI.",
+    )
+    backend: Line | None = Field(
+        default=None,
+        description="Where the engine `pulumi` keeps the state: a URL as `pulumi login` takes it. Without it: what "
+        "PULUMI_BACKEND_URL says, else the stage's folder.",
+    )
     # The overlay itself is merged into the base and checked there, as a whole.
     model: Any = Field(default=None, description="What differs in `model`.")
     instructions: Any = Field(default=None, description="Other instructions.")
@@ -261,8 +270,16 @@ class Stage(Section):
     expose: Any = Field(default=None, description="What differs in `expose`.")
     sandbox: Any = Field(default=None, description="What differs in `sandbox`.")
 
+    @model_validator(mode="after")
+    def _backend_is_used(self) -> Stage:
+        if self.backend and self.engine != "pulumi":
+            raise refuse("BP013", "`backend` is read by the engine `pulumi` only", "add `engine: pulumi`")
+        return self
 
-OVERLAID = tuple(name for name in Stage.model_fields if name not in {"target", "from_", "approvals"})
+
+OVERLAID = tuple(
+    name for name in Stage.model_fields if name not in {"target", "from_", "approvals", "engine", "backend"}
+)
 """Sections that a stage may overlay."""
 FIXED = ("apiVersion", "kind", "metadata", "intent", "stages")
 """Sections that are the same in every stage."""

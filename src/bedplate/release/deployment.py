@@ -107,7 +107,9 @@ def prepare(target: Target, allow_unsandboxed: bool, options: Options = DEFAULTS
 
 def engine_for(target: Target) -> Engine:
     """The engine that manages this target."""
-    return engine_of(target.paths, target.home, target.engine)
+    declared = target.loaded.manifest.stages.get(target.blueprint.stage)
+    engine, backend = (declared.engine or "", declared.backend or "") if declared else ("", "")
+    return engine_of(target.paths, target.home, target.engine, declared=engine, backend=backend)
 
 
 def engine_in(paths: StagePaths, home: Path) -> Engine:

@@ -9,19 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import Engine, StackRef
 from bedplate.engine.pulumiplace import FOLDER
 from bedplate.problems import BedplateError, ExitCode, Problem
 from bedplate.release.target import PROJECT
-
-if TYPE_CHECKING:
-    from bedplate.engine.embedded import EmbeddedEngine
-    from bedplate.engine.pulumi import PulumiEngine
-
-    AnyEngine = EmbeddedEngine | PulumiEngine
 
 EMBEDDED, PULUMI = "embedded", "pulumi"
 ENGINES = (EMBEDDED, PULUMI)
@@ -30,19 +23,27 @@ VARIABLE = "BEDPLATE_ENGINE"
 
 
 def engine_of(
-    paths: StagePaths, project: Path, asked: str = "", environment: Mapping[str, str] | None = None
-) -> AnyEngine:
-    """The engine of a stage: the one asked for by name or by `BEDPLATE_ENGINE`, else the one that deployed it.
+    paths: StagePaths,
+    project: Path,
+    asked: str = "",
+    *,
+    declared: str = "",
+    backend: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> Engine:
+    """The engine of a stage: asked for by name, by `BEDPLATE_ENGINE`, declared in the manifest, or what deployed it.
 
+    `backend` is where the manifest says that Pulumi keeps the state.
     Raises BedplateError BP265 where another one than the one asked for deployed it, BP701 for an unknown name.
     """
     found = os.environ if environment is None else environment
     # What begins with `_` is a stage for the time of an evaluation: it shares no backend with the real one.
-    wanted = EMBEDDED if paths.folder.name.startswith("_") else asked or found.get(VARIABLE, "")
+    wanted = EMBEDDED if paths.folder.name.startswith("_") else asked or found.get(VARIABLE, "") or declared
     if wanted and wanted not in ENGINES:
         fix = f"one of {', '.join(ENGINES)}"
         raise BedplateError(Problem("BP701", f"there is no engine {wanted}", fix=fix), exit_code=ExitCode.USAGE)
-    owner = owner_of(paths)
+    # The embedded engine's state is read only where it decides: it may be damaged, and has to be mended with an engine.
+    owner = PULUMI if _by_pulumi(paths) else owner_of(paths) if wanted == PULUMI else ""
     if wanted and owner and wanted != owner:
         stage = paths.folder.name
         raise BedplateError(
@@ -52,15 +53,15 @@ def engine_of(
                 fix=f"go on with --engine {owner}, or move it: `bedplate engine --use {wanted} --stage {stage}`",
             )
         )
-    return named(wanted or owner or EMBEDDED, paths, project)
+    return named(wanted or owner or EMBEDDED, paths, project, backend)
 
 
-def named(name: str, paths: StagePaths, project: Path) -> AnyEngine:
+def named(name: str, paths: StagePaths, project: Path, backend: str = "") -> Engine:
     """The engine of this name, whatever the stage belongs to."""
     if name == PULUMI:
         from bedplate.engine.pulumi import PulumiEngine
 
-        return PulumiEngine()
+        return PulumiEngine(backend)
     from bedplate.engine.embedded import EmbeddedEngine
     from bedplate.providers.bedplate import registry
 
@@ -117,7 +118,7 @@ def move(paths: StagePaths, project: Path, name: str) -> int:
     return len(resources)
 
 
-def _let_go(engine: AnyEngine, stack: StackRef) -> None:
+def _let_go(engine: Engine, stack: StackRef) -> None:
     """Take the state away from an engine that does not manage the stack any more. What it made stays."""
     from bedplate.engine.pulumi import PulumiEngine
 

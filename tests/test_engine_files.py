@@ -7,6 +7,8 @@ import json
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,34 @@ class _Lines:
 
     def close(self, *, remove: bool) -> None:
         self.lines.clear()
+
+
+def test_steps_that_end_together_are_written_together(tmp_path: Path) -> None:
+    """While one write is under way the others wait and go into the next one; each is durable when its call returns."""
+    from bedplate.engine.state import Put, ResourceState, Snapshot
+    from bedplate.engine.storage import Ledger, Loaded
+
+    class Slow(_Lines):
+        def append(self, data: bytes) -> None:
+            time.sleep(0.05)
+            self.lines.append(data)
+
+    lines: list[bytes] = []
+    keys = Keyring(tmp_path, None, {})
+    ledger = Ledger(Loaded(Snapshot(), keys), Journal(Slow(lines), "", {"kind": "up", "started": 1.0}, keys))
+
+    def step(number: int) -> None:
+        urn = f"urn:pulumi:dev::shop::t::{number}"
+        ledger.record(Put(ResourceState(urn, "t", False)))
+        assert any(urn.encode() in data for data in lines)
+        assert ledger.snapshot.live(urn)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(step, range(16)))
+    assert len(lines) < 6
+    record = read_journal(b"".join(lines), "j")
+    assert record is not None
+    assert len(record.changes) == 16
 
 
 @pytest.mark.parametrize("name", ["state.json", "journal.jsonl"])

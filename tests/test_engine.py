@@ -177,11 +177,13 @@ def test_whole_numbers_stay_integers_on_their_way_to_a_provider(tmp_path: Path) 
 
 
 def test_every_code_that_the_engine_raises_stands_in_the_catalogue() -> None:
-    """Codes in the engine's source and codes explained for it are the same set."""
+    """Every code in the engine's source is explained, and those of its own area all stand there."""
     import re
 
     import bedplate.engine
 
     [folder] = bedplate.engine.__path__
     used = {code for path in Path(folder).glob("*.py") for code in re.findall(r"BP2\d\d", path.read_text("utf-8"))}
-    assert used == {code for code, entry in catalogue().items() if entry.area == "engine"}
+    explained = {code: entry.area for code, entry in catalogue().items() if entry.area in {"engine", "pulumi"}}
+    assert used <= set(explained)
+    assert {code for code, area in explained.items() if area == "engine"} <= used

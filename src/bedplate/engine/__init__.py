@@ -5,7 +5,8 @@ folder. Comes out: `Outcome` with its steps, and a state that is a Pulumi deploy
 resource types, nor access, nor the manifest. Importing this package imports no Pulumi.
 
 `program` runs it · `monitor` answers the SDK · `goals` is what it asks for · `deployment` decides the steps ·
-`operations` carries them out · `pending` settles what a dead run left · `state`, `journal`, `storage`, `lock` and
+`admission` and `targets` which of them are wanted · `operations` carries them out, on the threads of `running` ·
+`ordering` deletes · `refreshing` looks for drift · `interrupts` is Ctrl-C · `pending` settles what a dead run left · `state`, `journal`, `storage`, `lock` and
 `secrets` keep it.
 """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from bedplate.engine import EmbeddedEngine, Outcome, StackRef
+from bedplate.engine import Created, EmbeddedEngine, Outcome, Properties, StackRef
 from bedplate.problems import BedplateError
 from engine_cloud import Cloud, PlainExclusive, PlainThing, ops
 from engine_programs import RegionalProvider, build
@@ -114,3 +115,41 @@ def test_an_option_means_what_the_case_says_in_preview_and_update(case: dict[str
         outcome = bench.run(update, preview=False)
         _same_steps(update, outcome)
         _check_after(update, bench, outcome)
+
+
+def test_hidden_differences_are_not_shown(tmp_path: Path) -> None:
+    """`hideDiffs` leaves the change in place and takes the values out of what a person sees."""
+    bench = Bench(tmp_path)
+    spec = {"name": "a", "props": {"config": {"n": "before", "m": 1}}, "options": {"hide_diffs": ["config.n"]}}
+    bench.run({"program": [spec]}, preview=False)
+    changed = {**spec, "props": {"config": {"n": "after", "m": 1}}}
+    [step] = bench.run({"program": [changed]}, preview=True).changes
+    assert step.old_inputs is not None
+    assert step.new_inputs is not None
+    assert (step.op, list(step.diff)) == ("update", ["config.n"])
+    assert step.old_inputs["config"] == step.new_inputs["config"] == {"n": "[hidden]", "m": 1}
+
+
+class Slow(PlainThing):
+    """A `Thing` that takes its time: `gate` to be made, everything else to be deleted."""
+
+    def create(self, news: Properties) -> Created:
+        time.sleep(0.2 if news["name"] == "gate" else 0)
+        return super().create(news)
+
+    def delete(self, id: str, outputs: Properties) -> None:
+        time.sleep(0.6)
+        super().delete(id, outputs)
+
+
+def test_a_resource_that_is_being_taken_along_is_made_anew(tmp_path: Path) -> None:
+    """One that no longer depends on what goes, and is registered while it is being deleted, waits and comes back."""
+    cloud = Cloud()
+    kinds = {kind.type: kind for kind in (Slow(cloud), PlainExclusive(cloud))}
+    engine, stack = EmbeddedEngine(kinds, environment={}), StackRef("shop", "dev", tmp_path / "dev")
+    first = {"name": "a", "type": "Exclusive", "props": {"zone": "x"}}
+    engine.up(stack, build([first, {"name": "b", "refs": ["a"], "options": {"replace_on_changes": ["refs"]}}]), {})
+    changed = [{**first, "props": {"zone": "y"}}, {"name": "gate"}, {"name": "b", "after": ["gate"]}]
+    outcome = engine.up(stack, build(changed), {})
+    assert {"delete-replaced b", "create-replacement b"} <= set(ops(outcome))
+    assert sorted(thing["name"] for thing in cloud.things.values()) == ["a", "b", "gate"]

@@ -157,10 +157,12 @@ def test_targets_bound_a_run_and_what_the_api_lacks_is_refused(bench: CliBench) 
     """A target is all that changes; excludes of a destroy, which the Automation API does not offer, are BP264."""
     bench.up([A, {"name": "c"}])
     sized = [{"name": name, "props": {"size": 5}} for name in ("a", "c")]
-    options = Options(targets=("urn:pulumi:dev::shop::test:index:Thing::c",), parallel=1, message="only c")
+    options = Options(targets=("c",), parallel=1, message="only c")
     changes = bench.engine.up(bench.stack, build(sized), {}, options=options).changes
     assert [step.name for step in changes] == ["c"]
     assert bench.engine.history(bench.stack)[0].message == "only c"
+    nobody = Options(targets=("urn:pulumi:dev::shop::test:index:Thing::nobody",))
+    refused(lambda: bench.engine.up(bench.stack, build(sized), {}, options=nobody), "BP232")
     refused(lambda: bench.engine.destroy(bench.stack, options=Options(excludes=("**a",))), "BP264")
 
 

@@ -24,6 +24,7 @@ from bedplate.engine.api import DEFAULTS, EventSink, Options, Outcome, Program, 
 from bedplate.engine.pulumiplace import Place, place_of, throwaway, write_settings
 from bedplate.engine.secrets import KEY_FILE
 from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState, decode_deployment
+from bedplate.engine.targets import whole
 from bedplate.engine.values import masked
 from bedplate.problems import BedplateError, Problem
 
@@ -285,8 +286,8 @@ def _arguments(options: Options, *possible: str) -> dict[str, Any]:
             what = name.replace("_", "-")
             raise BedplateError(Problem("BP264", f"Pulumi's Automation API offers no {what} for this command"))
     given: dict[str, Any] = {
-        "target": list(options.targets),
-        "exclude": list(options.excludes),
+        "target": [whole(target) for target in options.targets],
+        "exclude": [whole(exclude) for exclude in options.excludes],
         "exclude_dependents" if options.excludes else "target_dependents": options.target_dependents,
         "refresh": options.refresh,
         "continue_on_error": options.continue_on_error,

@@ -34,6 +34,7 @@ _MEANINGS: Final = (
     (re.compile(r"is protected|as it is currently marked for protection"), "BP206"),
     (re.compile(r"incorrect passphrase|passphrase must be set"), "BP214"),
     (re.compile(r"Duplicate resource URN"), "BP204"),
+    (re.compile(r"Target .* could not be found in the stack"), "BP232"),
     (re.compile(r"no resource plugin .* found|could not find plugin|unable to discover.*plugin"), "BP203"),
     (re.compile(r"PULUMI_ACCESS_TOKEN|must login|problem logging in|could not (?:open|list) bucket|bucket"), "BP262"),
 )

@@ -16,11 +16,16 @@ from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState
 from bedplate.problems import BedplateError, Problem
 
 
+def whole(pattern: str) -> str:
+    """The pattern as Pulumi takes it. Without `:` and without `**` it is the name of a resource: `db` is `**::db`."""
+    return pattern if ":" in pattern or "**" in pattern else f"**::{pattern}"
+
+
 class Patterns:
-    """A set of URNs. A pattern without `:` and without `**` is the name of a resource: `db` is `**::db`."""
+    """A set of URNs."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        full = [p if ":" in p or "**" in p else f"**::{p}" for p in patterns]
+        full = [whole(p) for p in patterns]
         self._given = dict(zip(full, patterns, strict=True))
         self._exact = frozenset(p for p in full if "*" not in p)
         self._shapes = [_shape(p) for p in full if "*" in p]

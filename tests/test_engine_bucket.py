@@ -101,6 +101,23 @@ def test_a_holder_without_a_line_yet_is_fenced_too(tmp_path: Path) -> None:
         refused(lambda: storage.ledger.record(Put(resource("b"))), "BP250")
 
 
+def test_a_fence_stays_for_thirty_days(tmp_path: Path) -> None:
+    """As long as whoever it keeps out may still wake up, and not for ever."""
+    objects, now = FakeObjects(), [1000.0]
+
+    def fences() -> int:
+        return sum(key.startswith("journal/") for key in objects.objects)
+
+    lock = Bucket(objects, tmp_path).held("up", lambda: now[0])
+    lock.__enter__()  # and never left, as by a process that dies
+    now[0] += 61
+    for after, left in ((1.0, 1), (29 * 86400, 1), (2 * 86400, 0)):
+        now[0] += after
+        with opened(Bucket(objects, tmp_path), Begun("up", 2.0), "", lambda: now[0], {}):
+            pass
+        assert fences() == left
+
+
 def test_a_lease_that_could_not_be_renewed_in_time_is_not_used(tmp_path: Path) -> None:
     """Without the bucket's word the holder stops by its own clock, before anyone may take over."""
     objects = FakeObjects()

@@ -35,6 +35,7 @@ from bedplate.engine.state import timestamp
 from bedplate.problems import BedplateError, Problem
 
 _FENCE = b'{"fence"'
+_FENCE_SECONDS = 30 * 86400
 
 
 class Bucket:
@@ -50,6 +51,7 @@ class Bucket:
         self._tag = ""
         self._dead: list[str] = []
         self._lines: list[str] = []
+        self._fences: list[str] = []
 
     @contextmanager
     def held(self, purpose: str, clock: Callable[[], float]) -> Iterator[None]:
@@ -79,11 +81,12 @@ class Bucket:
         leases: dict[str, list[str]] = {}
         for key in self._objects.keys("journal/"):
             leases.setdefault(key.split("/")[1], []).append(key)
-        self._dead, self._lines = [], []
+        self._dead, self._lines, self._fences = [], [], []
         for _, keys in sorted(leases.items(), reverse=True):
             parts = {key: self._part(key) for key in keys}
             lines = {key: data for key, data in parts.items() if not data.startswith(_FENCE)}
             self._lines += lines
+            self._fences += [key for key in keys if key not in lines]
             half_removed = lines and not keys[0].endswith("/00000001") and b'"folded"' in list(lines.values())[-1]
             if lines and not half_removed:
                 self._dead = keys
@@ -131,9 +134,14 @@ class Bucket:
 
     def drop_log(self) -> None:
         """Remove the dead run's journal, the first object first, so that what is left of it is known for that."""
-        for key in self._lines:
+        for key in [*self._lines, *filter(self._outdated, self._fences)]:
             self._objects.delete(key)
         self._dead, self._lines = [], []
+
+    def _outdated(self, fence: str) -> bool:
+        """Whether whoever a fence keeps out is gone for good, being so old. A lease's name begins with its time."""
+        now = self._lease.id if self._lease else "0-"
+        return int(now.partition("-")[0]) - int(fence.split("/")[1].partition("-")[0]) > _FENCE_SECONDS * 1000
 
     def set_aside(self, *, journal: bool) -> str:
         """Copy it to `damaged/…`, and remove the journal."""
@@ -210,7 +218,7 @@ class _Lease:
     def take(self) -> None:
         """Take the lease, a free one or one that has expired. Raises BedplateError BP210, BP251, BP255."""
         for _ in range(10):
-            asked = time.monotonic()
+            asked = _awake()
             with suppress(Conflict):
                 data = self._document()
                 self._tag = self._take(data)
@@ -259,12 +267,12 @@ class _Lease:
 
     def require(self) -> None:
         """Go on only while the lease is ours for certain. Raises BedplateError BP250."""
-        if self._lost or time.monotonic() > self._good_until:
+        if self._lost or _awake() > self._good_until:
             raise _lost(self._objects.label)
 
     def _renew(self) -> None:
         while not self._stop.wait(self._seconds / 3):
-            asked = time.monotonic()
+            asked = _awake()
             try:
                 self._tag = replace_once(self._objects, LOCK, self._document(), self._tag)
                 self._good_until = asked + self._seconds
@@ -281,6 +289,11 @@ class _Lease:
         self._thread.join()
         with suppress(Conflict, BedplateError):
             replace_once(self._objects, LOCK, self._document(released=True), self._tag)
+
+
+def _awake() -> float:
+    """Seconds of a clock that also runs while the machine sleeps, where the system has one (Linux)."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _lost(label: str) -> BedplateError:

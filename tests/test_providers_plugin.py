@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from bedplate.engine.finding import find
+from bedplate.engine.instances import Instances
 from bedplate.engine.packages import Packages, Subject
 from bedplate.engine.plugins import Plugin, opener
 from bedplate.engine.provider import UNKNOWN, Created, DiffKind, Incomplete
+from bedplate.engine.state import ResourceState, Snapshot
 from bedplate.engine.values import Secret
 from bedplate.problems import BedplateError, Problem
 from plugin_support import Box, install
@@ -211,6 +213,16 @@ def test_a_plugin_that_does_not_start_is_told_with_its_last_lines(name: str, tmp
     assert time.monotonic() - began < 10
     if name == "ends":
         assert failed.value.problems[0].detail == "no license"
+
+
+def test_packages_of_which_the_state_knows_no_provider_are_kept_apart() -> None:
+    """Resources without a provider in state are managed by the type of their own package."""
+    box, crate = Box(Path()), Box(Path())
+    packages = Packages({"shelf:index:Box": box, "crate:index:Box": crate}, opener(environment(), print))
+    instances = Instances(packages, Snapshot())
+    found = [instances.resource(ResourceState("urn", f"{name}:index:Box", True)) for name in ("shelf", "crate")]
+    assert found[0] is box
+    assert found[1] is crate
 
 
 def test_path_wins_then_the_cache_by_version(tmp_path: Path) -> None:

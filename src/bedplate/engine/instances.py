@@ -50,7 +50,7 @@ class Instances:
         inputs = {} if state is None else plain(state.inputs)
         # Under the lock: two resources that need the same provider must not start its plugin twice.
         with self._lock:
-            key = urn if state is live else reference
+            key = reference if state is None or state.delete else urn
             known = self._configured.get(key)
             if known is None or known[0] != inputs:
                 known = self._configured[key] = (inputs, self._configure(reference, state, inputs))

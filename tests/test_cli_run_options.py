@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cli_support import bedplate, ok
+from cli_support import COMMAND, bedplate, ok
 from stage_support import Stage
 
 
@@ -66,3 +68,23 @@ def test_options_that_cannot_be_meant_are_refused(stage: Stage) -> None:
     ):
         ran = bedplate(stage.folder, *arguments, "--json")
         assert (ran.code, ran.json["problems"][0]["code"]) == (exit_code, code)
+
+
+def test_ctrl_c_ends_up_after_the_running_step_and_up_goes_on_from_there(stage: Stage) -> None:
+    """One SIGINT ends the command with 130, says so and what to do; what was made stands, and `up` makes the rest."""
+    ok(stage.folder, "destroy", "--yes")
+    command = [*COMMAND, "up", "--parallel", "1"]
+    with subprocess.Popen(command, cwd=stage.folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stderr is not None
+        while "created" not in up.stderr.readline():
+            pass
+        up.send_signal(signal.SIGINT)
+        said = up.stderr.read()
+        assert up.wait(30) == 130
+    assert "Stopping: running steps finish" in said
+    assert "BP231 the update was stopped" in said
+    planned = bedplate(stage.folder, "plan", "--json").json["infrastructure"]
+    assert planned["changes"]
+    assert planned["unchanged"]
+    ok(stage.folder, "up")
+    assert stage.status()["healthy"]

@@ -38,7 +38,7 @@ class Regional(Thing):
         self.region, self.timeouts = region, timeouts
 
     def _outputs(self, id: str, news: Properties) -> dict[str, Any]:
-        return {**super()._outputs(id, news), "region": self.region, "patience": dict(self.timeouts)}
+        return {**super()._outputs(id, news), "region": self.region, "patience": self.timeouts.get("create", 0)}
 
 
 class RegionalProvider(Provider):

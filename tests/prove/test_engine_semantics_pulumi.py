@@ -33,6 +33,8 @@ DIFFERENT = {
     "paths: what is no path is refused": "Pulumi leaves such a path out",
     "references: the outputs of another stack of the project are read, secrets stay secret": "full names only",
     "references: a change of the other stack is seen by the next update": "full names only",
+    "functions: a call is answered with its resource": "ours depends on the resource that was called",
+    "transforms: dependencies outlive a transform": "Pulumi forgets which property they came by",
     "deleted_with: it follows along a row": "Pulumi deletes one before what goes with it",
     "aliases: a rename and a replacement in one update": "Pulumi deletes the old one under its old name",
 }
@@ -89,7 +91,7 @@ def _normal(value: Any) -> Any:
         case list():
             return sorted(map(_normal, value), key=repr)
         case str():
-            return re.sub(r"(?<=-)\d+$|(?<=::)[0-9a-f-]{36}$", "N", value)
+            return re.sub(r"(?<=-)\d+$|(?:(?<=::)|^)[0-9a-f-]{36}$", "N", value)
         case _:
             return value
 

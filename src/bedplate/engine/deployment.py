@@ -21,7 +21,7 @@ from bedplate.engine.faults import problems_of
 from bedplate.engine.goals import Goal, StackId
 from bedplate.engine.instances import VERSION
 from bedplate.engine.operations import Operations, protected, step_of
-from bedplate.engine.paths import keep_old, parse
+from bedplate.engine.paths import keep_old
 from bedplate.engine.provider import UNKNOWN
 from bedplate.engine.providing import Providers, is_default
 from bedplate.engine.running import Stopped
@@ -235,7 +235,7 @@ class Deployment:
             replacement_trigger=goal.replacement_trigger,
             ignore_changes=goal.ignore_changes,
             replace_on_changes=goal.replace_on_changes,
-            hide_diff=tuple(map(parse, goal.hide_diffs)),
+            hide_diff=goal.hide_diffs,
             custom_timeouts=goal.custom_timeouts,
             additional_secret_outputs=goal.additional_secret_outputs,
         )

@@ -94,10 +94,10 @@ def matches(pattern: str, path: str) -> bool:
     return len(found) >= len(keys) and all(k in {"*", f} for k, f in zip(keys, found, strict=False))
 
 
-def hide(value: Any, paths: Iterable[Keys]) -> Any:
-    """`value` with what `hideDiffs` names replaced by a word."""
-    for keys in paths:
-        value = _hidden(value, keys)
+def hide(value: Any, paths: Iterable[str]) -> Any:
+    """`value` with what `hideDiffs` names replaced by a word. Raises BedplateError BP217."""
+    for path in paths:
+        value = _hidden(value, parse(path))
     return value
 
 

@@ -47,7 +47,7 @@ class ResourceState:
     replacement_trigger: Any = None
     ignore_changes: tuple[str, ...] = ()
     replace_on_changes: tuple[str, ...] = ()
-    hide_diff: tuple[tuple[str | int, ...], ...] = ()
+    hide_diff: tuple[str, ...] = ()
     custom_timeouts: Mapping[str, float] = field(default_factory=dict)
     """Seconds, by `create`, `read`, `update`, `delete`."""
     created: str = ""
@@ -238,8 +238,9 @@ _LISTS = {
     "replace_with": "replaceWith",
     "ignore_changes": "ignoreChanges",
     "replace_on_changes": "replaceOnChanges",
+    "hide_diff": "hideDiff",
 }
-_MAPS = {"inputs", "outputs", "propertyDependencies", "replacementTrigger", "hideDiff"}
+_MAPS = {"inputs", "outputs", "propertyDependencies", "replacementTrigger"}
 _KNOWN = {"urn", "type", "custom", "id", *_MAPS} | {
     *_OPTIONAL.values(),
     *_LISTS.values(),
@@ -259,8 +260,6 @@ def encode_resource(resource: ResourceState, keys: Keyring | None) -> dict[str, 
     raw |= {key: list(getattr(resource, name)) for name, key in _LISTS.items() if getattr(resource, name)}
     if resource.replacement_trigger is not None:
         raw["replacementTrigger"] = _encode(resource.replacement_trigger, keys)
-    if resource.hide_diff:
-        raw["hideDiff"] = [list(path) for path in resource.hide_diff]
     if resource.property_dependencies:
         raw["propertyDependencies"] = {k: list(v) for k, v in sorted(resource.property_dependencies.items())}
     return raw
@@ -277,7 +276,6 @@ def decode_resource(raw: Mapping[str, Any], keys: Keyring | None) -> ResourceSta
         outputs=_decode(raw.get("outputs") or {}, keys),
         property_dependencies={k: tuple(v or ()) for k, v in (raw.get("propertyDependencies") or {}).items()},
         replacement_trigger=_decode(raw.get("replacementTrigger"), keys),
-        hide_diff=tuple(tuple(path) for path in raw.get("hideDiff") or ()),
         extra={key: value for key, value in raw.items() if key not in _KNOWN},
         **_present(raw),
     )

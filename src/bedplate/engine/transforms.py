@@ -194,5 +194,8 @@ def _take_over(result: Any, asked: Any) -> None:
     result.aliases.extend(asked.options.aliases)
     result.providers.clear()
     result.providers.update(asked.options.providers)
+    for name in result.object.fields:
+        # Named even where it depends on nothing, as for every other property.
+        result.propertyDependencies[name].SetInParent()
     for gone in [name for name in result.propertyDependencies if name not in result.object.fields]:
         del result.propertyDependencies[gone]

@@ -154,7 +154,15 @@ def test_every_field_that_validates_has_a_place(example: tuple[Path, Any]) -> No
     sections = {field for field in schema_fields() if field.startswith("Manifest.")}
     lists = {"SearchTool.scopes", "PythonTool.scopes", "McpTool.scopes", "HttpTool.scopes", "DataUse.scopes"}
     parts = {"PythonTool.data", "McpTool.credentials", "HttpTool.openapi", "Model.settings", "HttpTool.credentials"}
-    wholes = {"Model.credentials", "Memory.sessions", "Memory.longTerm", "Expose.auth", "Eval.gates", "Stage.from", "Stage.approvals"}
+    wholes = {
+        "Model.credentials",
+        "Memory.sessions",
+        "Memory.longTerm",
+        "Expose.auth",
+        "Eval.gates",
+        "Stage.from",
+        "Stage.approvals",
+    }
     assert schema_fields() - placed - ONE_MEANING - sections - lists - parts - wholes == set()
 
 

@@ -8,7 +8,6 @@ import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile
 from bedplate.cli.output import ago, say, show, show_json, strong, table
-from bedplate.cli.planscreen import counted
 
 if TYPE_CHECKING:
     from bedplate.release.builds.compare import BuildDiff, FileChange
@@ -120,6 +119,7 @@ def _lines(change: FileChange) -> str:
 
 def collect(file: ManifestFile = DEFAULT_FILE, as_json: AsJson = False) -> int:
     """Remove builds that nothing uses. Kept: what runs, the last ten releases of each stage, the build made last."""
+    from bedplate.cli.planscreen import counted
     from bedplate.problems import BedplateError, Problem
     from bedplate.release.builds.using import collect as remove
     from bedplate.release.folders import home_of

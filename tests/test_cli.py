@@ -122,6 +122,6 @@ def test_usage_errors_as_json(project: Path) -> None:
 def test_json_keys_are_camel_case(project: Path) -> None:
     """Field names of JSON output are in camelCase, as in the manifest; names from the manifest stay."""
     planned = bedplate(project, "plan", "--json").json
-    assert {"deployedBuild", "neverAdded"} <= {*planned, *planned["access"]}
+    assert {"deployedBuild", "baseline"} <= {*planned, *planned["access"]}
     assert not [key for key in planned if "_" in key]
     assert camel_keys({"a_field": {"tools": {"a_tool": {}}}}) == {"aField": {"tools": {"a_tool": {}}}}

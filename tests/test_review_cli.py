@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +169,16 @@ def test_an_approval_in_the_head_counts(project: Path) -> None:
     git(project, "commit", "-q", "--amend", "--no-edit")
     ran = run(project, "--format", "github")
     assert (ran.code, "approved by `ann@example.com`" in ran.out) == (0, True), ran.out
+
+
+def test_the_command_that_a_review_prints_approves(project: Path) -> None:
+    """Typed as it stands, with nothing deployed anywhere, it writes the approval that the next review asks for."""
+    apply(project, WIDER)
+    line = next(line for line in run(project).err.splitlines() if "bedplate approve" in line)
+    words = shlex.split(line, comments=True)[1:]
+    assert bedplate(project, *words, "--as", "ann@example.com").code == 0
+    commit(project, "approved")
+    assert run(project, base="HEAD~2").code == 0
 
 
 def test_an_approval_that_does_not_fit_counts_for_nothing(project: Path) -> None:

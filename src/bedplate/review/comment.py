@@ -118,8 +118,8 @@ class _Writer:
         # Few columns: on a phone the rest of a wide table is out of sight.
         example = f"for example {cell(row.finding.witness)}" if row.finding.witness else ""
         below = " · ".join(filter(None, (example, self._place(row.finding.where))))
-        said = f"{_said(row.finding)}<br>{below}" if below else _said(row.finding)
-        return f"| {row.id} {word} | {said} | {self._rulings(row)} |"
+        text = f"{said(row.finding)}<br>{below}" if below else said(row.finding)
+        return f"| {row.id} {word} | {text} | {self._rulings(row)} |"
 
     def _rulings(self, row: Row) -> str:
         shown = row.rulings[: max(self.most, 1)]
@@ -147,7 +147,7 @@ class _Writer:
         if not summary:
             return
         yield from ["", f"{self._names(names)}: {summary}"]
-        lines = [line for change in stage.changes[: self.most] for line in _change(change)]
+        lines = [line for change in stage.changes[: self.most] for line in change_lines(change)]
         if lines:
             yield from ["", *fence([*lines, *self._more(len(stage.changes), "change")], "diff")]
 
@@ -178,7 +178,7 @@ class _Writer:
         yield from ["", *self._more(len(suites), "eval")]
 
     def _suite(self, names: Sequence[str], suite: SuiteState, compared: bool) -> str:
-        gates = ", ".join(_gate(suite, n) for n in range(min(len(suite.gates), self.most))) or "–"
+        gates = ", ".join(gate_words(suite, n) for n in range(min(len(suite.gates), self.most))) or "–"
         result = {"notRun": "not run", "FAIL": "**FAIL**", "INVALID": "**INVALID**", "PASS": "pass"}[suite.outcome]
         share = f" {suite.passed}/{suite.cases}" if suite.cases else ""
         cases = (suite.newly_failing, suite.newly_passing) if compared else ()
@@ -213,7 +213,7 @@ def _and_more(left: int) -> str:
     return f" and {left:,} more" if left > 0 else ""
 
 
-def _said(finding: Finding) -> str:
+def said(finding: Finding) -> str:
     """`refunds` may call `create_*` (…): fixed words around code."""
     may = "" if finding.verb in STATEMENTS else "may "
     verb = finding.verb if finding.verb.replace(" ", "").isalpha() else cell(finding.verb)
@@ -233,7 +233,7 @@ def _ruling(state: str, approvers: Sequence[str]) -> str:
             return ""
 
 
-def _gate(suite: SuiteState, number: int) -> str:
+def gate_words(suite: SuiteState, number: int) -> str:
     gate = suite.gates[number]
     if gate.outcome == "notRun":
         return f"{cell(gate.metric)} {cell(gate.bound)}"
@@ -252,7 +252,7 @@ def _counts(stage: StageReview) -> str:
     return ", ".join([code(stage.baseline), *words] if stage.baseline else words)
 
 
-def _change(change: Change) -> Iterator[str]:
+def change_lines(change: Change) -> Iterator[str]:
     """One thing and its fields, as the plan's screen shows them."""
     note = f"  ({change.note})" if change.note else ""
     yield f"{change.symbol} {change.kind} {change.name}{note}{_at(change.where)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bedplate.release.plan import Plan
-from bedplate.review.comment import _change, _gate, _said
+from bedplate.review.comment import change_lines, gate_words, said
 from bedplate.review.escape import cell, code, fence
 
 _MOST = 100
@@ -43,7 +43,7 @@ def _access(plan: Plan) -> Iterator[str]:
     for name, finding in access.named[:_MOST]:
         effect = f"{finding.effect}, approved" if name in access.approved else finding.effect
         seen = cell(finding.witness) if finding.witness else "–"
-        yield f"| {name} {effect} | {_said(finding)} | {seen} | {cell(finding.where) if finding.where else '–'} |"
+        yield f"| {name} {effect} | {said(finding)} | {seen} | {cell(finding.where) if finding.where else '–'} |"
     yield from _more(len(access.findings))
 
 
@@ -54,7 +54,7 @@ def _infrastructure(plan: Plan) -> Iterator[str]:
     yield f"{counts or 'no changes'}, {plan.unchanged} unchanged"
     if plan.changes:
         yield ""
-        yield from fence([line for change in plan.changes[:_MOST] for line in _change(change)], "diff")
+        yield from fence([line for change in plan.changes[:_MOST] for line in change_lines(change)], "diff")
         yield from _more(len(plan.changes))
 
 
@@ -73,7 +73,7 @@ def _evals(plan: Plan) -> Iterator[str]:
     yield "| Eval | Result | Gates | Newly failing | Newly passing |"
     yield "|---|---|---|---|---|"
     for suite in plan.evals:
-        gates = ", ".join(_gate(suite, n) for n in range(len(suite.gates))) or "–"
+        gates = ", ".join(gate_words(suite, n) for n in range(len(suite.gates))) or "–"
         moved = [
             (", ".join(cell(name, 60) for name in names[:10]) or "none") if suite.compared else "–"
             for names in (suite.newly_failing, suite.newly_passing)

@@ -42,7 +42,7 @@ def _access(rows: Sequence[Row]) -> Iterator[str]:
     for row, head in zip(rows, heads, strict=True):
         yield head
         example = f"for example {row.finding.witness}" if row.finding.witness else ""
-        stages = ", ".join(f"{r.stage}{_STATES[r.state]}" for r in row.rulings)
+        stages = ", ".join(f"{r.stage}{_STATES[r.state]}" for r in sorted(row.rulings, key=lambda r: r.state == "free"))
         yield table([(" · ".join(filter(None, (stages, example))),)], indent=8)
 
 

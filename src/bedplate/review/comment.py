@@ -122,11 +122,11 @@ class _Writer:
         return f"| {row.id} {word} | {text} | {self._rulings(row)} |"
 
     def _rulings(self, row: Row) -> str:
-        shown = row.rulings[: max(self.most, 1)]
+        """What has a ruling first, so that it cannot be read as that of the stages before it."""
+        ruled = sorted(row.rulings, key=lambda r: r.state == "free")
+        shown = ruled[: max(self.most, 1)]
         words = [cell(r.stage) + _ruling(r.state, r.approvers) for r in shown]
-        return ", ".join(words) + (
-            f" and {len(row.rulings) - len(shown)} more" if len(row.rulings) > len(shown) else ""
-        )
+        return ", ".join(words) + (f" and {len(ruled) - len(shown)} more" if len(ruled) > len(shown) else "")
 
     def _place(self, where: str) -> str:
         address = self.link(where) if where else ""

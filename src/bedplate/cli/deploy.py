@@ -59,7 +59,7 @@ def plan(
 
 
 def _show_plan(found: Plan, *, markdown: bool, as_json: bool, out: Path | None) -> int:
-    from bedplate.cli.planscreen import next_steps, plan_screen
+    from bedplate.cli.planscreen import plan_screen
 
     if as_json:
         show_json(found.to_json())
@@ -69,7 +69,7 @@ def _show_plan(found: Plan, *, markdown: bool, as_json: bool, out: Path | None) 
         show(plan_markdown(found))
     else:
         show(plan_screen(found))
-        steps = next_steps(found)
+        steps = found.verdict.next_steps
         if out and not found.verdict.blocks and not found.empty:
             steps = (f"{steps[-1]} --plan {out}",)
         if steps:

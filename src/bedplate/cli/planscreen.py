@@ -161,11 +161,6 @@ def _verdict(plan: Plan) -> Iterable[str]:
     yield textwrap.fill(f"{word}: {plan.verdict.line}.", width(), initial_indent="  ", subsequent_indent="    ")
 
 
-def next_steps(plan: Plan) -> tuple[str, ...]:
-    """The commands to type next, each once."""
-    return tuple(dict.fromkeys(cause.next for cause in plan.verdict.causes if cause.next))
-
-
 def number(value: float | None) -> str:
     """A measured value with three digits; a dash where nothing was measured."""
     return "–" if value is None else f"{value:.3g}"

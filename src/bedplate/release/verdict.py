@@ -48,6 +48,13 @@ class Verdict:
             return "; ".join(stopping)
         return "ready" if self.exit is ExitCode.CHANGES_PENDING else "nothing to do"
 
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """The commands to type next, each once. Applying is one only where an approval is all that is missing."""
+        stuck = self.exit not in {ExitCode.OK, ExitCode.CHANGES_PENDING, ExitCode.NEEDS_APPROVAL}
+        causes = [c for c in self.causes if c.next and not (stuck and c.exit is ExitCode.CHANGES_PENDING)]
+        return tuple(dict.fromkeys(cause.next for cause in causes))
+
     def to_json(self) -> dict[str, Any]:
         """The verdict as JSON values."""
         causes = [{"exit": int(c.exit), "text": c.text, "next": c.next} for c in self.causes]

@@ -88,7 +88,7 @@ def _cost(plan: Plan) -> Iterator[str]:
 
 
 def _next(plan: Plan) -> Iterator[str]:
-    steps = list(dict.fromkeys(cause.next for cause in plan.verdict.causes if cause.next))
+    steps = plan.verdict.next_steps
     if steps:
         yield "#### Next"
         yield ""

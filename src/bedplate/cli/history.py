@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage
-from bedplate.cli.output import ago, printable, say, show, show_json, strong, table, width
+from bedplate.cli.output import ago, printable, say, show, show_json, strong, width, wrapped_rows
 
 if TYPE_CHECKING:
     from bedplate.release.records import ReleaseRecord
@@ -44,7 +44,8 @@ def history(
         show(f"Nothing was released{f' to {name}' if name else ''} yet.")
     else:
         now = time.time()
-        show(table([("", "when", "build", "who", "status", "access", "verdict"), *(_row(r, now) for r in newest)]))
+        head = ("", "when", "build", "who", "status", "access", "verdict")
+        show("\n".join(wrapped_rows([head, *(_row(r, now) for r in newest)])))
         say("\nEverything of one: bedplate history show last" + (f" --stage {stage}" if stage else ""))
     return 0
 

@@ -39,7 +39,7 @@ def add(left: int, right: int) -> int:
 
 @server.tool()
 def environment() -> dict[str, str]:
-    return {**os.environ, "cwd": os.getcwd(), "pid": str(os.getpid())}
+    return {**os.environ, "cwd": os.getcwd(), "pid": str(os.getpid()), "reversed": os.environ.get("TOKEN", "")[::-1]}
 
 @server.tool()
 def fails() -> str:
@@ -130,11 +130,11 @@ async def test_a_server_sees_declared_variables_only(tmp_path: Path) -> None:
     """The gateway's environment stays outside; the folder is the project's."""
     os.environ["BEDPLATE_TEST_UNDECLARED"] = "leak"
     try:
-        async with stdio(tmp_path, env={"TOKEN": "declared"}) as tools:
+        async with stdio(tmp_path, env={"TOKEN": "t0ken-value"}) as tools:
             seen = json.loads((await tools.call("environment", {}, context())).text)
     finally:
         del os.environ["BEDPLATE_TEST_UNDECLARED"]
-    assert seen["TOKEN"] == "declared"
+    assert seen["reversed"] == "eulav-nek0t"
     assert "BEDPLATE_TEST_UNDECLARED" not in seen
     assert seen["cwd"] == str(tmp_path)
 
@@ -364,10 +364,10 @@ async def test_an_http_server_that_is_no_mcp_server(tmp_path: Path) -> None:
 async def test_a_server_runs_inside_the_sandbox(tmp_path: Path) -> None:
     """In the sandbox the same server answers, in the project's folder, with its own environment only."""
     launcher = sandboxed(best_backend().backend, 512 * 1024 * 1024, 64)
-    async with stdio(tmp_path, launcher=launcher, env={"TOKEN": "declared"}) as tools:
+    async with stdio(tmp_path, launcher=launcher, env={"TOKEN": "t0ken-value"}) as tools:
         result = await tools.call("environment", {}, context())
     seen = json.loads(result.text)
-    assert seen["TOKEN"] == "declared"
+    assert seen["reversed"] == "eulav-nek0t"
     assert seen["cwd"] == str(tmp_path)
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bedplate.blueprint.model import McpTool
 from bedplate.problems import BedplateError, Problem
+from bedplate.runtime.masking import Mask
 from bedplate.runtime.tools.api import Arguments, CallContext, Operation, Question, ToolResult
 from bedplate.runtime.tools.child import Child, Launcher
 from bedplate.runtime.tools.common import failed, log, no_operation, remaining
@@ -83,6 +84,7 @@ class McpToolset:
         self._launcher = launcher
         self._env = dict(env or {})
         self._credential = credential
+        self._mask = Mask(credential, *self._env.values())
         self._patience = patience or Patience()
         self._state = _State()
         self._child: Child | None = None
@@ -138,7 +140,7 @@ class McpToolset:
             return failed(f"the MCP server of {self.name} gave an answer that breaks the protocol")
         except (OSError, anyio.ClosedResourceError, anyio.BrokenResourceError, httpx2.HTTPError) as error:
             self._state.broken.set()
-            return failed(self._lost(str(error) or type(error).__name__))
+            return failed(self._lost(self._mask.text(str(error)) or type(error).__name__))
         from bedplate.runtime.tools.mcp_values import result_of
 
         return result_of(result)
@@ -200,7 +202,7 @@ class McpToolset:
         from mcp.client.client import Client
         from mcp.client.streamable_http import streamable_http_client
 
-        from bedplate.runtime.tools.mcp_transport import http_client, stdio
+        from bedplate.runtime.tools.mcp_transport import http_client, masked, stdio
 
         self._state.broken = asyncio.Event()
         async with contextlib.AsyncExitStack() as stack:
@@ -209,8 +211,8 @@ class McpToolset:
                 http = await stack.enter_async_context(http_client(self._credential))
                 transport = streamable_http_client(self._tool.url, http_client=http)
             else:
-                transport = stdio(self._spawn, self._state.broken)
-            client = Client(transport, cache=None, message_handler=self._notified)
+                transport = stdio(self._spawn, self._state.broken, self._mask)
+            client = Client(masked(transport, self._mask), cache=None, message_handler=self._notified)
             # Not anyio.fail_after: its scope would have to end before those that the client opens and keeps.
             async with asyncio.timeout(self._patience.connect):
                 await client.__aenter__()
@@ -229,7 +231,7 @@ class McpToolset:
             environment["PYTHONPATH"] = str(self._packages)
         environment |= self._env
         readable = (*self._readable, *_needed(program, command, self._project))
-        self._child = await Child.start(self._launcher(argv, readable, environment), f"tool {self.name}")
+        self._child = await Child.start(self._launcher(argv, readable, environment), f"tool {self.name}", self._mask)
         return self._child
 
     async def _until_broken(self, client: Client) -> None:
@@ -292,7 +294,7 @@ class McpToolset:
     async def _reason(self, error: BaseException) -> str:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        said = str(error) or type(error).__name__
+        said = self._mask.text(str(error)) or type(error).__name__
         words = (await self._child.last_words()).splitlines()[-1:] if self._child else []
         return f"{said}: {words[0]}" if words else said
 

@@ -221,6 +221,9 @@ async def test_lies_are_refused_one_by_one(tmp_path: Path) -> None:
     (tmp_path / "tools.json").write_text(json.dumps(lies))
     async with stdio(tmp_path, LIAR, str(tmp_path / "tools.json")) as tools:
         assert [operation.name for operation in await tools.operations()] == ["good"]
+        assert tools.trouble == ""
+        assert "'twice' (the server lists it twice)" in tools.left_out
+        assert tools.left_out.endswith("and 3 more")
         result = await tools.call("good", {}, context())
     assert result.error
     assert "not today" in result.text
@@ -233,7 +236,19 @@ async def test_a_list_that_breaks_the_protocol_gives_no_operations(tmp_path: Pat
     patience = Patience(connect=2.0, first=5.0, last=5.0, call=0.2)
     async with stdio(tmp_path, LIAR, str(tmp_path / "tools.json"), patience=patience) as tools:
         assert await tools.operations() == ()
+        assert tools.trouble.startswith("the server's list of tools breaks the protocol: tools.1.inputSchema.type: ")
         assert (await tools.call("good", {}, context())).error
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [([], "the server lists no tool"), (["same", "same"], "'same' (the server lists it twice)")]
+)
+async def test_a_server_without_a_usable_operation_is_no_good(tmp_path: Path, names: list[str], said: str) -> None:
+    """Connected, but with nothing to offer, it is in trouble, and says of which kind."""
+    (tmp_path / "tools.json").write_text(json.dumps([{"name": n, "inputSchema": {"type": "object"}} for n in names]))
+    async with stdio(tmp_path, LIAR, str(tmp_path / "tools.json")) as tools:
+        assert await tools.operations() == ()
+        assert said in tools.trouble
 
 
 async def test_an_answer_that_breaks_the_protocol_is_an_error(tmp_path: Path) -> None:

@@ -145,6 +145,32 @@ def test_lies_in_the_list_are_left_out(alone: Stage) -> None:
     assert "Unknown tool name" in alone.answer("call lying___bad_name")
 
 
+def test_a_refused_operation_is_told(alone: Stage) -> None:
+    """`up` warns of what of a server cannot be used, and `status` says so, though the tool is ready."""
+    said = "tool lying: refused of what the server lists: 'bad name!' (its name has other characters"
+    assert said in "".join(ok(alone.folder, "up", "--json").json["troubles"])
+    found = alone.status()
+    assert said in "".join(found["troubles"])
+    assert found["tools"]["lying"]["state"] == "ready"
+    assert found["tools"]["lying"]["operations"] == 4
+    assert "'bad name!'" in found["tools"]["lying"]["reason"]
+
+
+TWICE = LYING.replace('("rubbish", "huge", "silent", "works")', '("same", "same")')
+
+
+def test_a_server_that_lists_a_tool_twice(tmp_path: Path) -> None:
+    """With no operation left the tool has failed, and both commands say why."""
+    servers = 'tools:\n  - {name: m, type: mcp, command: [python, twice.py], scopes: [{call: "*"}]}\n'
+    tools = "model: bedplate:extractive\n" + servers
+    with stage(tmp_path, MANIFEST + tools, **{"twice.py": TWICE}) as found:
+        state = found.status()["tools"]["m"]
+        assert (state["state"], state["operations"]) == ("failed", 0)
+        assert "'same' (the server lists it twice)" in state["reason"]
+        up = ok(tmp_path, "up")
+        assert "'same' (the server lists it twice)" in up.out + up.err
+
+
 def test_a_port_in_use(tmp_path: Path) -> None:
     """A port that is taken is an error with its number; freed, the same command ends in a stage that answers."""
     found = Stage(tmp_path)

@@ -15,7 +15,7 @@ from bedplate.release.receipt import PlanReceipt, require_same
 from bedplate.release.records import ReleaseLog
 from bedplate.release.releasing import held, may_go_on, receipt_of, release
 from bedplate.release.target import Target
-from bedplate.release.tools import tool_states
+from bedplate.release.tools import tool_states, tool_troubles
 
 
 @dataclass(frozen=True)
@@ -132,5 +132,4 @@ def _troubles(engine: Engine, target: Target) -> tuple[str, ...]:
         unread = (resource.old_outputs or {}).get("unread")
         if isinstance(unread, Mapping) and unread.get("count"):
             found.append(f"{unread['count']} documents of {resource.name} cannot be read: {'; '.join(unread['first'])}")
-    tools = tool_states(target.paths).items()
-    return (*found, *(f"tool {name}: {state.get('reason')}" for name, state in tools if state["state"] == "failed"))
+    return (*found, *tool_troubles(tool_states(target.paths)))

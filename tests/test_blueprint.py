@@ -303,6 +303,23 @@ def test_links_out_of_a_data_source_are_refused(tmp_path: Path, link: str, leads
     assert {file.path for file in left} == {"docs/a.md", "docs/deep/b.md", "docs/out.html/c.md"}
 
 
+def test_all_bad_links_of_a_folder_are_told_at_once(tmp_path: Path) -> None:
+    """Every link of a data source that cannot be used is told in one run, up to a number."""
+    write_files(tmp_path, {"docs/a.md": "a", ".env": "A=secret"})
+    links = {"self": ".", "rootdir": "/root", "loop": "loop", "env.md": "../.env", "pw.md": "/etc/passwd"}
+    for name, leads_to in links.items():
+        (tmp_path / "docs" / name).symlink_to(leads_to)
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, searching())
+    said = "\n".join(problem.summary for problem in caught.value.problems)
+    assert (len(caught.value.problems), [name for name in links if f"docs/{name}`" not in said]) == (5, [])
+    for number in range(30):
+        (tmp_path / "docs" / f"more{number}.md").symlink_to("gone")
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, searching())
+    assert [problem.summary for problem in caught.value.problems][20:] == ["… and 15 more"]
+
+
 @pytest.mark.parametrize("path", [".env", "settings", ".bedplate/local/secrets", "docs/settings.md"])
 def test_what_holds_secrets_is_no_data(tmp_path: Path, path: str) -> None:
     """Neither `.env` nor a stage's folder is a data source, by its name or a link's; nor do they count below one."""

@@ -303,6 +303,19 @@ def test_links_out_of_a_data_source_are_refused(tmp_path: Path, link: str, leads
     assert {file.path for file in left} == {"docs/a.md", "docs/deep/b.md", "docs/out.html/c.md"}
 
 
+@pytest.mark.parametrize("private", [".env", ".env.local", ".bedplate/local/secrets/key"])
+def test_a_hard_link_to_secrets_is_refused(tmp_path: Path, private: str) -> None:
+    """A second name of a private file is refused like a symbolic link; one of another file is read."""
+    write_files(tmp_path, {"docs/a.md": "a", "other.md": "x", private: "A=secret"})
+    (tmp_path / "docs/other.md").hardlink_to(tmp_path / "other.md")
+    assert len(blueprint_of(tmp_path, searching()).data[0].files) == 2
+    (tmp_path / "docs/env.md").hardlink_to(tmp_path / private)
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, searching())
+    said = f"`docs/env.md` leads to `{private.partition('/')[0]}`, which holds secrets"
+    assert [(problem.code, problem.summary) for problem in caught.value.problems] == [("BP105", said)]
+
+
 def test_all_bad_links_of_a_folder_are_told_at_once(tmp_path: Path) -> None:
     """Every link of a data source that cannot be used is told in one run, up to a number."""
     write_files(tmp_path, {"docs/a.md": "a", ".env": "A=secret"})

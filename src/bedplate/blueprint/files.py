@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from bedplate.access import matches
@@ -21,6 +22,8 @@ _SKIPPED = {"__pycache__", "node_modules"}
 MOST_TOLD = 20
 """Troubles of one folder that are told one by one."""
 _SECRETS, _STAGES = ".env", ".bedplate"
+
+_TAKE_AWAY = "take it away; secrets are named in the manifest as `{secret: name}`"
 
 
 @dataclass(frozen=True)
@@ -133,9 +136,26 @@ class ProjectFiles:
     def _refuse_private(self, full: str, shown: str) -> None:
         """Raises FileTrouble where a path leads to secrets: no build holds them, and no agent may read them."""
         for part in Path(os.path.relpath(os.path.realpath(full), self._real)).parts:
-            if part in (_SECRETS, _STAGES) or part.startswith(f"{_SECRETS}."):
-                fix = "take it away; secrets are named in the manifest as `{secret: name}`"
-                raise FileTrouble("BP105", f"`{shown}` leads to `{part}`, which holds secrets", fix)
+            if part == _STAGES or _holds_secrets(part):
+                raise FileTrouble("BP105", f"`{shown}` leads to `{part}`, which holds secrets", _TAKE_AWAY)
+
+    def _refuse_private_file(self, found: os.stat_result, shown: str) -> None:
+        """Raises FileTrouble where a file has a second name that is private: a hard link, which no path tells."""
+        if found.st_nlink > 1 and (name := self._private.get((found.st_dev, found.st_ino))):
+            raise FileTrouble("BP105", f"`{shown}` leads to `{name}`, which holds secrets", _TAKE_AWAY)
+
+    @cached_property
+    def _private(self) -> Mapping[tuple[int, int], str]:
+        """Device and inode of every file whose name makes it private: `.env`, `.env.*`, and all in `.bedplate`."""
+        found: dict[tuple[int, int], str] = {}
+        beside = [path for path in self.project.glob(f"{_SECRETS}*") if _holds_secrets(path.name)]
+        for path in (*beside, *(self.project / _STAGES).rglob("*")):
+            try:
+                entry = path.lstat()
+            except FileNotFoundError:  # a stage that runs makes and removes files
+                continue
+            found[entry.st_dev, entry.st_ino] = path.relative_to(self.project).parts[0]
+        return found
 
     def _walk(self, root: Path, troubles: list[FileTrouble]) -> Iterator[tuple[str, str]]:
         """Regular files and links below `root` with their relative path; hidden names are left out."""
@@ -192,12 +212,17 @@ class ProjectFiles:
         if relative not in self._refs:
             try:
                 with full.open("rb") as file:
+                    self._refuse_private_file(os.fstat(file.fileno()), relative)
                     digest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
             except OSError as error:
                 fix = "make it readable, or leave it out with `exclude`"
                 raise FileTrouble("BP119", f"cannot read `{relative}`: {error.strerror}", fix) from error
             self._refs[relative] = FileRef(relative, digest, size)
         return self._refs[relative]
+
+
+def _holds_secrets(name: str) -> bool:
+    return name == _SECRETS or name.startswith(f"{_SECRETS}.")
 
 
 def _any(patterns: Sequence[str], path: str) -> bool:

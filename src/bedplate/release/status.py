@@ -58,7 +58,10 @@ def stage_status(manifest: Path, stage: str | None) -> StageStatus:
     if outputs and build and build != deployed_build:
         troubles.append("the manifest differs from what runs; see `bedplate plan`")
     tools = tool_states(paths)
-    troubles += tool_troubles(tools)
+    if any(p["name"] == "gateway" and p["state"] == "running" for p in processes):
+        troubles += tool_troubles(tools)
+    else:  # what a gateway that was killed said of them last
+        tools = {tool: {"state": "failed", "reason": "no gateway runs", "operations": 0} for tool in tools}
     return StageStatus(
         label=f"{outputs.get('agent') or manifest.name} → {name}",
         deployed=bool(outputs),

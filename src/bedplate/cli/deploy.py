@@ -70,7 +70,7 @@ def _show_plan(found: Plan, *, markdown: bool, as_json: bool, out: Path | None) 
     else:
         show(plan_screen(found))
         steps = found.verdict.next_steps
-        if out and not found.verdict.blocks and not found.empty:
+        if out and steps and not found.verdict.blocks and steps[-1].startswith(("bedplate up", "bedplate promote")):
             steps = (f"{steps[-1]} --plan {out}",)
         if steps:
             say("\nNext:\n" + "\n".join(f"  {step}" for step in steps))

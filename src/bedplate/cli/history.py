@@ -79,12 +79,15 @@ def _refuse_options(context: typer.Context) -> None:
 def _releases(file: Any, stage: str | None) -> tuple[str, Sequence[ReleaseRecord]]:
     """The stage's name and its releases; none where it has no folder."""
     from bedplate.release.destroy import find_stage
-    from bedplate.release.records import ReleaseLog
+    from bedplate.release.records import ReleaseLog, require_fitting
+    from bedplate.release.status import stage_outputs
 
     found = find_stage(file, stage)
     if found is None:
         return stage or "", ()
-    return found.name, ReleaseLog(found.paths.releases).releases()
+    log = ReleaseLog(found.paths.releases)
+    require_fitting(log, str(stage_outputs(found.paths, found.name).get("buildDigest", "")))
+    return found.name, log.releases()
 
 
 def _chosen(number: str, stage: str, releases: Sequence[ReleaseRecord]) -> ReleaseRecord:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bedplate.engine.api import Engine, EventSink
-from bedplate.problems import BedplateError, Problem
+from bedplate.problems import BedplateError, ExitCode, Problem
 from bedplate.release.deployment import Deployment, prepare
 from bedplate.release.plan import Plan
 from bedplate.release.planning import make, question
@@ -16,6 +16,7 @@ from bedplate.release.records import ReleaseLog
 from bedplate.release.releasing import held, may_go_on, receipt_of, release
 from bedplate.release.target import Target
 from bedplate.release.tools import tool_states, tool_troubles
+from bedplate.release.verdict import Cause, Verdict
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def up(
     with BuildStore(target.home).holding(), held(target, "up") as log:
         deployment = prepare(deployable(target), allow_unsandboxed)
         plan = make(question(deployment), deployment.preview(), stages=tuple(target.loaded.stages))
+        plan = _around_promotion(plan, target)
         if planned is not None:
             require_same(planned, receipt_of(plan, target))
         if not may_go_on(plan, override):
@@ -124,6 +126,16 @@ def _collect(target: Target) -> tuple[str, ...]:
     except BedplateError as error:
         return tuple(f"{problem.code} {problem.summary}" for problem in error.problems)
     return ()
+
+
+def _around_promotion(plan: Plan, target: Target) -> Plan:
+    """The plan of an `up` that an override lets past `promote`: the verdict says so, and the record with it."""
+    source = target.blueprint.promoted_from
+    if source is None or plan.empty:
+        return plan
+    text = f"{plan.stage} takes its builds from {source}: its gates were not run, its order not checked"
+    around = Cause(ExitCode.GATE_FAILED, text, f"bedplate promote {plan.stage}")
+    return replace(plan, verdict=Verdict((around, *plan.verdict.causes)))
 
 
 def _troubles(engine: Engine, target: Target) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from bedplate.release.plan import Detail, Origin, Plan
 from bedplate.release.planning import access_of, asked_of, make, question
 from bedplate.release.receipt import PlanReceipt, require_same
 from bedplate.release.records import ReleaseLog, ReleaseRecord
-from bedplate.release.releasing import held, may_go_on, receipt_of
+from bedplate.release.releasing import held, is_recorded, may_go_on, receipt_of
 from bedplate.release.status import stage_outputs
 from bedplate.release.target import Target
 from bedplate.release.wording import differences
@@ -105,9 +105,10 @@ def promote(
         on_plan(plan)
         if planned is not None:
             require_same(planned, receipt_of(plan, promotion.target))
-        if plan.empty or not may_go_on(plan, override):
+        if is_recorded(plan, log) or (plan.verdict.waits and not override):
             return Promoted(plan)
-        reports = run_gates(promotion.target, promotion.source, allow_unsandboxed, on_answer)
+        # Whatever an earlier run said, the gates run again: what failed once may have been the machine's fault.
+        reports = run_gates(promotion.target, promotion.source.paths.evals, allow_unsandboxed, on_answer)
         plan = _plan(deployment, promotion)
         if not may_go_on(plan, override):
             return Promoted(plan, reports)
@@ -138,7 +139,7 @@ def findings_of(target: Target) -> tuple[Finding, ...]:
 
 def _source(home: Path, stage: str, manifest: Path) -> ReleaseRecord:
     """The last release of the stage that builds for `stage` come from, as the build itself says."""
-    for name in deployed_stages(home):
+    for name in _in_likely_order(home, stage, manifest):
         record = ReleaseLog(StagePaths.of(home, name).releases).last_applied()
         if record is not None and _feeds(home, record, stage):
             _require_running(home, record)
@@ -146,11 +147,26 @@ def _source(home: Path, stage: str, manifest: Path) -> ReleaseRecord:
     raise _no_source(stage, manifest)
 
 
-def _feeds(home: Path, record: ReleaseRecord, stage: str) -> bool:
+def _in_likely_order(home: Path, stage: str, manifest: Path) -> list[str]:
+    """The other stages; first the one that the working tree names, so that damage elsewhere stops nothing."""
     from bedplate.manifest.load import load
 
-    build = BuildStore(home).open(record.build)
-    declared = load(build.tree / build.manifest.path).stages.get(stage)
+    others = [name for name in deployed_stages(home) if name != stage]
+    try:
+        declared = load(manifest).stages.get(stage)
+    except BedplateError:  # it may be broken: what was built counts
+        return others
+    return sorted(others, key=lambda name: declared is None or name != declared.promoted_from)
+
+
+def _feeds(home: Path, record: ReleaseRecord, stage: str) -> bool:
+    """Whether the manifest of a released build promotes it to `stage`. The build is verified when it is used."""
+    from bedplate.manifest.load import parse
+
+    store = BuildStore(home)
+    build = store.recorded(record.build)
+    text = store.blob(build.manifest.sha256).read_text("utf-8-sig")
+    declared = parse(text, build.manifest.path, home).stages.get(stage)
     return declared is not None and declared.promoted_from == record.stage
 
 
@@ -161,7 +177,8 @@ def _require_running(home: Path, record: ReleaseRecord) -> None:
     if last.number != record.number or runs != record.build:
         later = last.number != record.number
         what = f"release {last.number} {last.status}" if later else "it runs another build"
-        fix = f"bring it up again: `bedplate up --stage {record.stage}`"
+        again = f"bedplate promote {record.stage}" if record.from_stage else f"bedplate up --stage {record.stage}"
+        fix = f"bring it to its end: `{again}`"
         raise BedplateError(Problem("BP784", f"{record.stage} does not run its last release: {what}", fix=fix))
 
 

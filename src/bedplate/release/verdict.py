@@ -41,6 +41,11 @@ class Verdict:
         return self.exit not in {ExitCode.OK, ExitCode.CHANGES_PENDING}
 
     @property
+    def waits(self) -> bool:
+        """Whether an approval is missing."""
+        return any(cause.exit is ExitCode.NEEDS_APPROVAL for cause in self.causes)
+
+    @property
     def line(self) -> str:
         """The verdict in one line, without a period."""
         stopping = [c.text for c in self.causes if c.exit not in {ExitCode.OK, ExitCode.CHANGES_PENDING}]

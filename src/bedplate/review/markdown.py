@@ -27,16 +27,18 @@ def _head(plan: Plan) -> Iterator[str]:
     yield ""
     came = f", from {code(plan.origin.stage)} release {plan.origin.release}" if plan.origin else ""
     was = f", deployed {code(plan.deployed_build[:19])}" if plan.deployed_build else ""
-    yield f"build {code(plan.build[:19])}{was}{came}"
+    move = f", release {plan.release} → {plan.release + 1}" if plan.release and not plan.empty else ""
+    yield f"build {code(plan.build[:19])}{was}{came}{move}, target {plan.target}, sandbox {plan.sandbox}"
 
 
 def _access(plan: Plan) -> Iterator[str]:
     access = plan.access
-    if not access.findings:
-        return
     yield "#### Access"
     yield ""
-    yield f"against {code(access.baseline)}" if access.baseline else "nothing runs there yet: shown, not to be approved"
+    against = f"against {code(access.baseline)}" if access.baseline else "nothing runs there yet, nobody has to approve"
+    yield f"{access.grants} grants, {against}" if access.findings else f"{access.grants} grants, unchanged {against}"
+    if not access.findings:
+        return
     yield ""
     yield "|  | Finding | For example | Line |"
     yield "|---|---|---|---|"

@@ -158,9 +158,7 @@ class BuildStore:
 
     def open(self, digest: str) -> Build:
         """A build, verified and laid out. Raises BP760 where it is damaged, BP761 where there is none."""
-        if not self.record(digest).exists():
-            raise self._unknown(digest)
-        return self._verified(verify.read_record(self, digest))
+        return self._verified(self.recorded(digest))
 
     def _verified(self, build: Build) -> Build:
         verify.check_contents(self, build)
@@ -169,6 +167,12 @@ class BuildStore:
         else:
             self._lay_out(build)
         return build
+
+    def recorded(self, digest: str) -> Build:
+        """A build as its record tells, its contents unread. Raises BP760 for a damaged record, BP761 for none."""
+        if not self.record(digest).exists():
+            raise self._unknown(digest)
+        return verify.read_record(self, digest)
 
     def tree(self, digest: str) -> Path:
         """The folder of a build as a project, verified. Raises as `open` does."""

@@ -70,6 +70,11 @@ def _stage(names: str, stage: StageReview) -> Iterator[str]:
     for change in stage.changes:
         yield table([(change.symbol, f"{change.kind} {change.name}", _note(change), change.where)], indent=4)
         yield from _details(change)
+    if stage.files:
+        shown = stage.files[:_ROWS]
+        yield table([(f.symbol, f.path, f.what, f.lines, f.where) for f in shown], indent=4)
+        if left := len(stage.files) - len(shown):
+            yield f"    … and {counted(left, 'more file')}; --json lists them all"
     yield from (f"    ! gates ask for less: {line}" for line in stage.loosened)
     evals = [(s.suite, _outcome(s.outcome), f"{s.passed}/{s.cases}" if s.cases else "") for s in stage.suites]
     if evals:

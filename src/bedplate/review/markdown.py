@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bedplate.release.plan import Plan
-from bedplate.review.comment import change_lines, gate_words, said
+from bedplate.review.comment import change_lines, file_line, gate_words, said
 from bedplate.review.escape import cell, code, fence
 
 _MOST = 100
@@ -16,7 +16,8 @@ _MOST = 100
 
 def plan_markdown(plan: Plan) -> str:
     """The whole plan: verdict first, then what has something to say, and what to type next."""
-    parts = (_head(plan), _access(plan), _infrastructure(plan), _differs(plan), _evals(plan), _cost(plan), _next(plan))
+    parts: list[Iterator[str]] = [_head(plan), _access(plan), _infrastructure(plan), _files(plan), _differs(plan)]
+    parts += [_evals(plan), _cost(plan), _next(plan)]
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part))) + "\n"
 
 
@@ -58,6 +59,15 @@ def _infrastructure(plan: Plan) -> Iterator[str]:
         yield ""
         yield from fence([line for change in plan.changes[:_MOST] for line in change_lines(change)], "diff")
         yield from _more(len(plan.changes))
+
+
+def _files(plan: Plan) -> Iterator[str]:
+    if plan.files or plan.files_note:
+        yield "#### Files"
+        yield ""
+        note = [f"! {plan.files_note}"] if plan.files_note else []
+        yield from fence([*note, *map(file_line, plan.files[:_MOST])], "diff")
+        yield from _more(len(plan.files))
 
 
 def _differs(plan: Plan) -> Iterator[str]:

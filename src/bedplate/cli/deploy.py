@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,10 @@ Planned = Annotated[
     typer.Option("--plan", help="Apply what this receipt of `plan --out` says, or nothing.", metavar="FILE"),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Write a receipt that `--plan` takes.", metavar="FILE")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print the plan as Markdown, as a review has it.")]
+WithoutSecrets = Annotated[
+    bool, typer.Option("--without-secrets", help="Plan without looking up secrets: they count as unchanged.")
+]
 Override = Annotated[
     str | None,
     typer.Option(
@@ -39,20 +44,21 @@ def plan(
     file: ManifestFile = DEFAULT_FILE,
     stage: Stage = None,
     out: Out = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as a review has it.")] = False,
+    markdown: Markdown = False,
+    without_secrets: WithoutSecrets = False,
     allow_unsandboxed: Unsandboxed = False,
     as_json: AsJson = False,
 ) -> int:
     """Show what `up` would change and the verdict on it. Exit 2 when changes are pending, 0 when none are."""
     from bedplate.cli.progress import waiting
     from bedplate.release import make_plan
-    from bedplate.release.check import open_deployable
+    from bedplate.release.check import open_checked, open_deployable
     from bedplate.release.receipt import write_receipt
     from bedplate.release.releasing import receipt_of
 
-    target = open_deployable(file, stage)
+    target = (open_checked if without_secrets else open_deployable)(file, stage)
     with waiting(f"Planning {target.label}", quiet=as_json):
-        found = make_plan(target, allow_unsandboxed=allow_unsandboxed)
+        found = make_plan(target, allow_unsandboxed=allow_unsandboxed, without_secrets=without_secrets)
     if out:
         write_receipt(out, receipt_of(found, target))
     return _show_plan(found, markdown=markdown, as_json=as_json, out=out)
@@ -134,6 +140,8 @@ def promote(
     stage: Annotated[str, typer.Argument(help="The stage that gets the build.", metavar="STAGE")],
     file: ManifestFile = DEFAULT_FILE,
     look: Annotated[bool, typer.Option("--dry-run", help="Show the plan; run no gates and change nothing.")] = False,
+    markdown: Markdown = False,
+    without_secrets: WithoutSecrets = False,
     out: Out = None,
     planned: Planned = None,
     override: Override = None,
@@ -147,14 +155,17 @@ def promote(
     from bedplate.release.receipt import write_receipt
     from bedplate.release.releasing import reason_of, receipt_of
 
+    look = look or out is not None
+    _require_look(look, {"--markdown": markdown, "--without-secrets": without_secrets})
     reason, receipt = reason_of(override), _read(planned)
     promotion = open_promotion(file, stage)
     found = bring_on(
         promotion,
-        look=look or out is not None,
+        look=look,
         planned=receipt,
         override=reason,
         allow_unsandboxed=allow_unsandboxed,
+        without_secrets=without_secrets,
         on_event=Progress(quiet=as_json),
         on_answer=None if as_json else answers,
     )
@@ -165,8 +176,17 @@ def promote(
     elif found.release:
         _show_release(found.release, stage)
     else:
-        return _show_plan(found.plan, markdown=False, as_json=False, out=out)
+        return _show_plan(found.plan, markdown=markdown, as_json=False, out=out)
     return 0 if found.release else int(found.plan.verdict.exit)
+
+
+def _require_look(look: bool, options: Mapping[str, bool]) -> None:
+    from bedplate.problems import BedplateError, ExitCode, Problem
+
+    given = [name for name, there in options.items() if there]
+    if given and not look:
+        problem = Problem("BP701", f"{given[0]} is for a plan, and this promotes", fix="add --dry-run")
+        raise BedplateError(problem, exit_code=ExitCode.USAGE)
 
 
 def destroy(

@@ -8,7 +8,7 @@ from typing import Any
 
 from bedplate.engine.api import Engine, EventSink
 from bedplate.problems import BedplateError, ExitCode, Problem
-from bedplate.release.deployment import Deployment, prepare
+from bedplate.release.deployment import Deployment, prepare, standing_in
 from bedplate.release.plan import Plan
 from bedplate.release.planning import make, question
 from bedplate.release.receipt import PlanReceipt, require_same
@@ -54,11 +54,11 @@ class Refused:
     plan: Plan
 
 
-def make_plan(target: Target, *, allow_unsandboxed: bool = False) -> Plan:
-    """What `up` would do. Changes nothing."""
+def make_plan(target: Target, *, allow_unsandboxed: bool = False, without_secrets: bool = False) -> Plan:
+    """What `up` would do. Changes nothing. `without_secrets`: they are not looked up and count as unchanged."""
     from bedplate.release.builds.make import previewed
 
-    deployment = prepare(previewed(target), allow_unsandboxed)
+    deployment = prepare(previewed(target), allow_unsandboxed, standing_in(target) if without_secrets else None)
     return make(question(deployment), deployment.preview(), stages=tuple(target.loaded.stages))
 
 

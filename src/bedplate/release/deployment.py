@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from bedplate.blueprint.model import to_json
+from bedplate.blueprint.model import secrets_of, to_json
 from bedplate.engine.api import Engine, Event, EventSink, Outcome, Program
 from bedplate.problems import BedplateError, Problem, Severity
 from bedplate.release.folders import make_home
@@ -73,8 +73,10 @@ class Deployment:
         }
 
 
-def prepare(target: Target, allow_unsandboxed: bool) -> Deployment:
+def prepare(target: Target, allow_unsandboxed: bool, environment: Mapping[str, str] | None = None) -> Deployment:
     """Load what planning needs. Raises BP707 where this machine cannot isolate and that was not allowed.
+
+    `environment` holds the secrets (default: this process's).
 
     The sandbox is tried in a process of its own; meanwhile Pulumi is loaded.
     """
@@ -83,15 +85,24 @@ def prepare(target: Target, allow_unsandboxed: bool) -> Deployment:
     require_usable(target.paths)
     with ThreadPoolExecutor(1) as pool:
         sandbox, program = pool.submit(choose_sandbox, allow_unsandboxed), _program()
-        return Deployment(target, engine_for(target), program, sandbox.result())
+        return Deployment(target, engine_for(target, environment), program, sandbox.result())
 
 
-def engine_for(target: Target) -> Engine:
+def engine_for(target: Target, environment: Mapping[str, str] | None = None) -> Engine:
     """The engine that manages this target: embedded, with our own providers."""
     from bedplate.engine.embedded import EmbeddedEngine
     from bedplate.providers.bedplate import registry
 
-    return EmbeddedEngine(registry(target.paths, target.home))
+    return EmbeddedEngine(registry(target.paths, target.home, environment))
+
+
+def standing_in(target: Target) -> dict[str, str]:
+    """An environment to plan with where secrets are not to be known: each has the value that is deployed.
+
+    So none counts as changed. One that was never deployed has a value that is none.
+    """
+    files = {ref.variable: target.paths.secret(name) for name, ref in secrets_of(target.blueprint).items()}
+    return {variable: file.read_text("utf-8") if file.exists() else "unknown" for variable, file in files.items()}
 
 
 def choose_sandbox(allow_unsandboxed: bool) -> str:

@@ -20,7 +20,7 @@ from bedplate.release.builds.make import open_tree
 from bedplate.release.builds.store import BuildStore
 from bedplate.release.check import require_secrets
 from bedplate.release.deploy import Release, carry_out, tidied
-from bedplate.release.deployment import Deployment, prepare
+from bedplate.release.deployment import Deployment, prepare, standing_in
 from bedplate.release.folders import deployed_stages
 from bedplate.release.gates import run_gates
 from bedplate.release.plan import Detail, Origin, Plan
@@ -88,14 +88,20 @@ def promote(
     planned: PlanReceipt | None = None,
     override: str = "",
     allow_unsandboxed: bool = False,
+    without_secrets: bool = False,
     on_plan: Callable[[Plan], None] = lambda _: None,
     on_event: EventSink | None = None,
     on_answer: Callable[[Progress], None] | None = None,
 ) -> Promoted:
     """Plan, check the order and the approvals, run the gates, apply. `look` stops after the plan and changes nothing.
 
+    With `look` and `without_secrets` they are not looked up and count as unchanged.
+
     Raises BP210 (exit 6) where another release of the stage is under way, BP773 (exit 7) for a stale plan.
     """
+    if look and without_secrets:
+        unread = prepare(promotion.target, allow_unsandboxed, standing_in(promotion.target))
+        return Promoted(_plan(unread, promotion))
     require_secrets(promotion.target)
     deployment = prepare(promotion.target, allow_unsandboxed)
     if look:

@@ -267,6 +267,30 @@ def test_what_a_pull_request_approved_is_approved_at_the_promotion(shop: Path) -
     assert [a["approver"] for a in done.json["plan"]["access"]["approvals"]] == ["ada"]
 
 
+def test_a_change_cannot_abolish_its_own_approval(shop: Path) -> None:
+    """Wider access with `minimum: 0`, or without `from`, waits for approval, in review and in the stage."""
+    for command in ("init -q", "add -A", "-c user.name=ada -c user.email=ada@example.com commit -qm base"):
+        subprocess.run(["git", *command.split()], cwd=shop, check=True)
+    ok(shop, "up")
+    assert promote(shop, "staging").code == 0
+    (shop / "agent.yaml").write_text(WIDER.replace("from: prototype, ", ""))
+    loose = bedplate(shop, "up", "--stage", "staging", "--json")
+    assert loose.code == 3, loose.out
+    waived = WIDER.replace("from: prototype, ", "from: prototype, approvals: {minimum: 0}, ")
+    (shop / "agent.yaml").write_text(waived)
+    review = bedplate(shop, "review", "--base", "HEAD", "--working-tree", "--json")
+    asked = {(f["finding"]["subject"], f["finding"]["object"], f["finding"]["reason"]) for f in review.json["findings"]}
+    assert (review.code, asked) == (3, {("docs", "*", ""), ("approvals", "0 approvals", "was 1")})
+    ok(shop, "up")
+    refused = promote(shop, "staging")
+    assert (refused.code, build_in(shop, "staging") == build_in(shop, "prototype")) == (3, False), refused.out
+    agree = ("--stage", "staging", "--as", "ada", "--reason", "Support needs it", "--expires", "9d")
+    assert ok(shop, "approve", "A1", *agree, "--json").json["waiting"] == ["A2"]
+    ok(shop, "approve", "A2", *agree)
+    assert promote(shop, "staging").code == 0
+    assert promote(shop, "staging", "--dry-run").json["plan"]["access"]["required"] == 0
+
+
 def test_a_gate_that_failed_once_is_asked_again(shop: Path) -> None:
     """What the machine let fail may pass at the next try: a recorded failure never takes the place of a run."""
     ok(shop, "up")

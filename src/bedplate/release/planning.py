@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bedplate.access.findings import compare
 from bedplate.blueprint.digest import digest_of
 from bedplate.blueprint.model import Blueprint, from_json
 from bedplate.blueprint.paths import StagePaths
-from bedplate.blueprint.reach import documents, reach
+from bedplate.blueprint.reach import documents
 from bedplate.engine.api import Engine, Outcome, StackRef, Step
 from bedplate.problems import BedplateError
 from bedplate.release.approvals import approved, read_approvals, standing
@@ -30,6 +29,7 @@ from bedplate.release.cost import cost_of
 from bedplate.release.deployment import Deployment
 from bedplate.release.folders import deployed_stages
 from bedplate.release.plan import KINDS, Access, Change, Origin, Plan
+from bedplate.release.reaching import reaching
 from bedplate.release.records import ReleaseLog, require_fitting
 from bedplate.release.target import PROJECT, Target
 from bedplate.release.verdict import Verdict, judge, needing_approval
@@ -163,10 +163,10 @@ def _files(asked: Question, changes: Sequence[Change], access: Access) -> tuple[
 def access_of(asked: Question) -> Access:
     """What the stage would gain and lose, and which of it has its approvals."""
     blueprint, baseline = asked.target.blueprint, asked.baseline
-    old = reach(baseline.blueprint) if baseline and baseline.blueprint else None
-    findings = compare(old, reach(blueprint), _known(asked))
+    found = reaching(baseline.blueprint if baseline else None, blueprint, _known(asked))
+    findings = found.findings
     # Where there is nothing to compare with, access is shown, and nobody has to approve that a first stage begins.
-    required = blueprint.approvals if baseline else 0
+    required = found.required if baseline else 0
     on_file = read_approvals(asked.target.home, blueprint.stage) if required else ()
     require_honest(on_file, findings, blueprint.name, blueprint.stage)
     digests = {name: finding.digest(blueprint.name, blueprint.stage) for name, finding in needing_approval(findings)}

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bedplate.access.findings import Finding
 from bedplate.blueprint.model import Blueprint, to_json
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import EventSink
@@ -23,7 +22,7 @@ from bedplate.release.deploy import Release, carry_out, tidied
 from bedplate.release.deployment import Deployment, prepare, standing_in
 from bedplate.release.folders import deployed_stages
 from bedplate.release.gates import run_gates
-from bedplate.release.plan import Detail, Origin, Plan
+from bedplate.release.plan import Access, Detail, Origin, Plan
 from bedplate.release.planning import access_of, asked_of, make, question
 from bedplate.release.receipt import PlanReceipt, require_same
 from bedplate.release.records import ReleaseLog, ReleaseRecord
@@ -127,10 +126,10 @@ def _plan(deployment: Deployment, promotion: Promotion) -> Plan:
     return make(question(deployment, promotion.origin), deployment.preview())
 
 
-def findings_of(target: Target) -> tuple[Finding, ...]:
-    """The findings of the stage's plan, in the order of their ids.
+def access_for(target: Target) -> Access:
+    """What the stage's plan says of access.
 
-    For a stage that builds are promoted to these are of the build that it would get, where there is one yet.
+    For a stage that builds are promoted to it is that of the build that it would get, where there is one yet.
     """
     from bedplate.release.deployment import engine_for
 
@@ -140,7 +139,7 @@ def findings_of(target: Target) -> tuple[Finding, ...]:
         except BedplateError as error:
             if error.problems[0].code != "BP780":
                 raise
-    return access_of(asked_of(target, engine_for(target))).findings
+    return access_of(asked_of(target, engine_for(target)))
 
 
 def _source(home: Path, stage: str, manifest: Path) -> ReleaseRecord:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bedplate.access.findings import Finding, compare
+from bedplate.access.findings import Finding
 from bedplate.blueprint.model import Blueprint
-from bedplate.blueprint.reach import documents, reach
+from bedplate.blueprint.reach import documents
 from bedplate.manifest.project import MANIFEST_NAME
 from bedplate.problems import BedplateError, Problem, Where
 from bedplate.release.approvals import FOLDER, Approval, approved, read_approvals, standing
@@ -26,6 +26,7 @@ from bedplate.release.builds.sides import contents_of
 from bedplate.release.builds.told import OF_ANOTHER, of_stage, untold
 from bedplate.release.cost import cost_of
 from bedplate.release.plan import Change
+from bedplate.release.reaching import Reaching, reaching
 from bedplate.review.evidence import ignored, loosened
 from bedplate.review.git import Repository
 from bedplate.review.infrastructure import Infrastructure, is_record
@@ -177,17 +178,17 @@ class _Comparison:
 
     def _compared(self, found: Review, approvals: Mapping[str, Sequence[Approval]]) -> Review:
         infrastructure = Infrastructure(self.request.manifest.name)
-        findings = {name: self._findings(blueprint) for name, blueprint in self.new.blueprints.items()}
-        stages = [self._stage(b, infrastructure, findings[b.stage]) for b in self.new.blueprints.values()]
+        reached = {name: self._reached(blueprint) for name, blueprint in self.new.blueprints.items()}
+        stages = [self._stage(b, infrastructure, reached[b.stage].findings) for b in self.new.blueprints.values()]
         gone = [
             StageReview(name, "removed", behaviour="gone")
             for name in self.old.blueprints
             if name not in self.new.blueprints
         ]
         rows = _rows(
-            (finding, self._ruling(finding, self.new.blueprints[name], approvals[name]))
-            for name, each in findings.items()
-            for finding in each
+            (finding, self._ruling(finding, self.new.blueprints[name], each.required, approvals[name]))
+            for name, each in reached.items()
+            for finding in each.findings
         )
         suites = {stage.name: stage.suites for stage in stages}
         notes = ignored(self.request.evals, tuple(self.new.blueprints.values()), suites)
@@ -207,11 +208,9 @@ class _Comparison:
             return self.new.blueprints[source], f"new stage, compared with {source}, which is new too"
         return None, "nothing to compare with" if self.old.problems else "new stage"
 
-    def _findings(self, blueprint: Blueprint) -> tuple[Finding, ...]:
+    def _reached(self, blueprint: Blueprint) -> Reaching:
         old, _ = self._baseline(blueprint)
-        if old is None:
-            return compare(None, reach(blueprint), documents(blueprint))
-        return compare(reach(old), reach(blueprint), {**documents(old), **documents(blueprint)})
+        return reaching(old, blueprint, {**(documents(old) if old else {}), **documents(blueprint)})
 
     def _stage(self, blueprint: Blueprint, infrastructure: Infrastructure, found: Sequence[Finding]) -> StageReview:
         baseline, words = self._baseline(blueprint)
@@ -250,14 +249,14 @@ class _Comparison:
         old = self.old.contents.get(stage)
         return case_changes(old, self.new.contents[stage]) if old else {}
 
-    def _ruling(self, finding: Finding, blueprint: Blueprint, approvals: Sequence[Approval]) -> Ruling:
+    def _ruling(self, finding: Finding, blueprint: Blueprint, required: int, approvals: Sequence[Approval]) -> Ruling:
         digest = finding.digest(blueprint.name, blueprint.stage)
-        if finding.effect == "narrower" or not blueprint.approvals:
+        if finding.effect == "narrower" or not required:
             return Ruling(blueprint.stage, digest, "free")
         own = [a for a in approvals if a.agent == blueprint.name and a.finding == digest]
         agreed = tuple(dict.fromkeys(a.approver for a in own if standing(a, self.request.now) == "counts"))
-        enough = approved(digest, own, blueprint.approvals, self.request.now)
-        return Ruling(blueprint.stage, digest, "approved" if enough else "needed", agreed)
+        enough = approved(digest, own, required, self.request.now)
+        return Ruling(blueprint.stage, digest, "approved" if enough else "needed", agreed, required)
 
 
 def _cost(old: Blueprint | None, new: Blueprint) -> str:

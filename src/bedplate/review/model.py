@@ -33,12 +33,16 @@ class Revision:
 
 @dataclass(frozen=True)
 class Ruling:
-    """What a finding needs in one stage: `needed`, `approved` (by `approvers`), or `free`: no approval asked for."""
+    """What a finding needs in one stage: `needed`, `approved` (by `approvers`), or `free`: no approval asked for.
+
+    `required` is how many approvals it needs there, 0 where it is `free`.
+    """
 
     stage: str
     digest: str
     state: Literal["needed", "approved", "free"]
     approvers: tuple[str, ...] = ()
+    required: int = 0
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def bedplate(
         text=True,
         timeout=timeout,
         check=False,
-        env={**os.environ, "NO_COLOR": "1", **(env or {})},
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100", **(env or {})},
     )
     return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -292,7 +292,7 @@ async def running(
     inner = gateway.with_router(model, price)
     await gateway.start()
     sockets = listener(), listener()
-    servers = Server(gateway.outer.app, sockets[0]), Server(inner.for_agent(1), sockets[1], most=AGENT)
+    servers = Server(gateway.outer.app, sockets[0]), Server(inner.for_agent(1), sockets[1], AGENT)
     urls = [f"http://127.0.0.1:{s.getsockname()[1]}" for s in sockets]
     for server in servers:
         await server.begin()

@@ -156,7 +156,7 @@ class Model(Served):
 
     `say TEXT` answers, `call TOOL JSON` calls a tool and then says what it returned (`then-slow` waits in between),
     `slow TEXT` waits for `release`, `history` repeats the conversation. The rest are faults: `hang`, `status 500`,
-    `rubbish`, `not-json`, `break` (the stream ends early), `empty`.
+    `rubbish`, `not-json`, `break` (the stream ends early), `empty`, `close` (the connection, without an answer).
     """
 
     def __init__(self) -> None:
@@ -203,6 +203,8 @@ class Model(Served):
                 _stream(request, {"content": "half an ans"}, done=False)
             case "empty":
                 _stream(request, {"content": ""})
+            case "close":
+                request.close_connection = True
             case _:
                 _stream(request, {"content": rest or word})
 

@@ -154,7 +154,15 @@ def test_every_field_that_validates_has_a_place(example: tuple[Path, Any]) -> No
     sections = {field for field in schema_fields() if field.startswith("Manifest.")}
     lists = {"SearchTool.scopes", "PythonTool.scopes", "McpTool.scopes", "HttpTool.scopes", "DataUse.scopes"}
     parts = {"PythonTool.data", "McpTool.credentials", "HttpTool.openapi", "Model.settings", "HttpTool.credentials"}
-    wholes = {"Model.credentials", "Memory.sessions", "Memory.longTerm", "Expose.auth", "Eval.gates", "Stage.from", "Stage.approvals"}
+    wholes = {
+        "Model.credentials",
+        "Memory.sessions",
+        "Memory.longTerm",
+        "Expose.auth",
+        "Eval.gates",
+        "Stage.from",
+        "Stage.approvals",
+    }
     assert schema_fields() - placed - ONE_MEANING - sections - lists - parts - wholes == set()
 
 
@@ -293,6 +301,36 @@ def test_links_out_of_a_data_source_are_refused(tmp_path: Path, link: str, leads
     assert caught.value.problems[0].summary.startswith(said)
     left = blueprint_of(tmp_path, searching(exclude=[link.removeprefix("docs/")])).data[0].files
     assert {file.path for file in left} == {"docs/a.md", "docs/deep/b.md", "docs/out.html/c.md"}
+
+
+@pytest.mark.parametrize("private", [".env", ".env.local", ".bedplate/local/secrets/key"])
+def test_a_hard_link_to_secrets_is_refused(tmp_path: Path, private: str) -> None:
+    """A second name of a private file is refused like a symbolic link; one of another file is read."""
+    write_files(tmp_path, {"docs/a.md": "a", "other.md": "x", private: "A=secret"})
+    (tmp_path / "docs/other.md").hardlink_to(tmp_path / "other.md")
+    assert len(blueprint_of(tmp_path, searching()).data[0].files) == 2
+    (tmp_path / "docs/env.md").hardlink_to(tmp_path / private)
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, searching())
+    said = f"`docs/env.md` leads to `{private.partition('/')[0]}`, which holds secrets"
+    assert [(problem.code, problem.summary) for problem in caught.value.problems] == [("BP105", said)]
+
+
+def test_all_bad_links_of_a_folder_are_told_at_once(tmp_path: Path) -> None:
+    """Every link of a data source that cannot be used is told in one run, up to a number."""
+    write_files(tmp_path, {"docs/a.md": "a", ".env": "A=secret"})
+    links = {"self": ".", "rootdir": "/root", "loop": "loop", "env.md": "../.env", "pw.md": "/etc/passwd"}
+    for name, leads_to in links.items():
+        (tmp_path / "docs" / name).symlink_to(leads_to)
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, searching())
+    said = "\n".join(problem.summary for problem in caught.value.problems)
+    assert (len(caught.value.problems), [name for name in links if f"docs/{name}`" not in said]) == (5, [])
+    for number in range(30):
+        (tmp_path / "docs" / f"more{number}.md").symlink_to("gone")
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, searching())
+    assert [problem.summary for problem in caught.value.problems][20:] == ["… and 15 more"]
 
 
 @pytest.mark.parametrize("path", [".env", "settings", ".bedplate/local/secrets", "docs/settings.md"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bedplate.review.ci.fill import fill
 from ci_support import Runner, agent_files
 from cli_support import bedplate, ok, pids_of
 from review_support import commit, git, repository
@@ -34,6 +36,12 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
         for stage in STAGES:
             bedplate(manifest.parent, "destroy", "--stage", stage, "--yes")
     assert pids_of(tmp_path) == []
+
+
+@pytest.fixture
+def runner_alone(tmp_path: Path) -> Runner:
+    """A machine without a repository."""
+    return Runner(tmp_path / "home", tmp_path)
 
 
 @pytest.fixture
@@ -169,10 +177,12 @@ def test_results_that_a_change_brings_along_are_not_believed(runner: Runner) -> 
 def test_what_was_merged_runs_after_the_job(runner: Runner, platform: str) -> None:
     """The first stage is brought up from the commit, outlives the job and its workspace, and answers; then the next.
 
-    A run whose approval comes late is refused: by then its source stage has another build.
+    Before each there is a plan to read, which changes nothing. A run whose approval comes late is refused, and not even
+    planned: by then its source stage has another build.
     """
-    deploy = _deployer(runner, platform)
+    deploy, plan = _deployer(runner, platform), _planner(runner, platform)
     first = git(runner.origin, "rev-parse", "HEAD")
+    assert plan("prototype", first)[0] == 0, runner.log
     assert deploy("prototype", first) == 0, runner.log
     home = runner.home / "bedplate/shop/agents"
     assert "thirty days." in ok(home, "ask", "How long do refunds take?").out
@@ -182,10 +192,61 @@ def test_what_was_merged_runs_after_the_job(runner: Runner, platform: str) -> No
     second = _merged(runner, _changed(runner))
     assert deploy("prototype", second) == 0, runner.log
     assert "no longer" in ok(home, "ask", "How long do refunds take?").out
+    assert plan("staging", first)[0] == 1, runner.log
     assert deploy("staging", first) == 1, runner.log
     assert "prototype has another build by now" in runner.log
+    code, shown = plan("staging", second)
+    assert code == 0, runner.log
+    assert "**go: ready**" in shown
+    assert not (home / ".bedplate/staging").exists()
     assert deploy("staging", second) == 0, runner.log
     assert "no longer" in ok(home, "ask", "--stage", "staging", "How long do refunds take?").out
+
+
+@pytest.mark.parametrize("platform", ["github", "gitlab"])
+def test_a_plan_knows_no_key_and_is_red_until_all_is_approved(runner: Runner, platform: str) -> None:
+    """The plan of a stage with a key is made without it; exit 3 where an approval is missing, 0 once it is in git."""
+    staging = {**STAGES["staging"], "model": {"id": "anthropic:some-model", "credentials": {"secret": "a-key"}}}
+    (runner.origin / "agent.yaml").write_text(
+        agent_files({"stages": {"prototype": STAGES["prototype"], "staging": staging}})["agent.yaml"]
+    )
+    commit(runner.origin, "another model")
+    deploy, plan = _deployer(runner, platform), _planner(runner, platform)
+    assert deploy("prototype", git(runner.origin, "rev-parse", "HEAD")) == 0, runner.log
+    code, shown = plan("staging", git(runner.origin, "rev-parse", "HEAD"))
+    assert code == 3, runner.log
+    assert "A1 needs approval for staging" in shown
+    assert "+ secret a-key" in shown
+
+    home = runner.home / "bedplate/shop/agents"
+    for finding in ("A1", "A2"):
+        ok(home, "approve", finding, "--stage", "staging", "--reason", "asked", "--expires", "1d", "--as", "ada")
+    shutil.move(home / "approvals", runner.origin)
+    assert plan("staging", commit(runner.origin, "approved"))[0] == 0, runner.log
+
+
+def test_a_gate_that_failed_is_planned_again(runner: Runner) -> None:
+    """A promotion that a gate stops does not keep the next one from being planned: the plan says it, and is not red."""
+    deploy, plan = _deployer(runner, "github"), _planner(runner, "github")
+    bad = _merged(runner, _changed(runner, "thirty days", "a while"))
+    assert deploy("prototype", bad) == 0, runner.log
+    assert deploy("staging", bad) == 4, runner.log
+    code, shown = plan("staging", bad)
+    assert code == 0, runner.log
+    assert "**stop: eval faq fails" in shown
+    assert "::warning::The evals do not pass yet" in runner.log.rpartition("esac\n")[2]
+
+
+@pytest.mark.parametrize("exits", [[], [2], [3], [4], [3, 4], [8, 2], [1]], ids=str)
+def test_which_verdicts_fail_the_plan(runner_alone: Runner, exits: list[int]) -> None:
+    """Evals that do not pass are said and asked again later; a missing approval fails also beside them."""
+    receipt = runner_alone.home / "plan.json"
+    receipt.write_text(json.dumps({"verdict": {"causes": [{"exit": code} for code in exits]}}))
+    worst = next((code for code in (1, 4, 8, 3, 2) if code in exits), 0)
+    script = fill("judge.yml", {"WARNING": "::warning::"})
+    found = runner_alone.shell(script, runner_alone.home, {"code": str(worst), "receipt": str(receipt)})
+    assert found == next((code for code in (1, 3) if code in exits), 0)
+    assert ("::warning::The evals" in runner_alone.log.rpartition("esac\n")[2]) == bool({4, 8} & set(exits))
 
 
 def _deployer(runner: Runner, platform: str) -> Any:
@@ -196,3 +257,18 @@ def _deployer(runner: Runner, platform: str) -> Any:
     runner.given = {"CI_PROJECT_PATH": "shop/agents", TRACKED: "1"}
     jobs = _gitlab(runner)
     return lambda stage, commit: runner.gitlab(jobs[f"bedplate-deploy-{stage}"], commit)
+
+
+def _planner(runner: Runner, platform: str) -> Any:
+    """Runs the plan of a stage for a commit: the job's exit code, and what there is to read."""
+    if platform == "github":
+        jobs, summary = _workflow(runner, "deploy"), runner.temp / "GITHUB_STEP_SUMMARY"
+        return lambda stage, commit: (runner.github(jobs[f"{stage}_plan"], commit), summary.read_text())
+    jobs = _gitlab(runner)
+
+    def plan(stage: str, commit: str) -> tuple[int, str]:
+        code = runner.gitlab(jobs[f"bedplate-plan-{stage}"], commit)
+        kept = runner.artifacts.get(f"bedplate-plan-{stage}.md")
+        return code, kept.read_text() if kept else ""
+
+    return plan

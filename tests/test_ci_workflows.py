@@ -103,25 +103,41 @@ def test_only_who_needs_a_right_has_it(case: dict[str, Any], tmp_path: Path) -> 
     assert "secrets." not in yaml.safe_dump({name: job for name, job in jobs.items() if name != "evals"})
     prefix = "support-" if "folder" in case else ""
     for name, job in jobs_of(deploy).items():
+        if name.endswith("_plan"):
+            assert job["permissions"] == {"contents": "read"}
+            assert not {"environment", "env"} & set(job)
+            assert "secrets." not in str(job)
+            continue
         assert job["permissions"] == {"contents": "read", "id-token": "write"}
         assert job["environment"] == prefix + name
         assert job["concurrency"] == {"group": f"bedplate-support-{name}", "cancel-in-progress": False}
 
 
 def test_stages_wait_for_those_they_are_promoted_from(case: dict[str, Any], tmp_path: Path) -> None:
-    """Each stage is one job on each platform, first stages are brought up, all others get what their source has."""
+    """A stage waits for its plan, and that for its source. First stages are brought up, others are promoted to."""
     _, deploy = workflows(case, tmp_path / "github")
-    assert {name: job.get("needs") for name, job in jobs_of(deploy).items()} == case["jobs"]
-    for name, job in jobs_of(deploy).items():
+    jobs = jobs_of(deploy)
+    plans = {name.removesuffix("_plan"): jobs.pop(name) for name in list(jobs) if name.endswith("_plan")}
+    assert {name: job.get("needs") for name, job in plans.items()} == case["jobs"]
+    assert {name: job["needs"] for name, job in jobs.items()} == {name: f"{name}_plan" for name in case["jobs"]}
+    for name, job in jobs.items():
         last = job["steps"][-1]["run"].splitlines()[-1]
         assert last.startswith("bedplate promote" if case["jobs"][name] else "bedplate up")
         assert name in last.split()
     texts = made(case, tmp_path / "gitlab", "gitlab")
     text = next(text for name, text in texts.items() if name != "REMAINING")
     prefix = "bedplate-support-deploy-" if "folder" in case else "bedplate-deploy-"
-    found = {n.removeprefix(prefix): job for n, job in yaml.safe_load(text).items() if n.startswith(prefix)}
-    needed = {name: [prefix + source] if source else [] for name, source in case["jobs"].items()}
-    assert {name: job["needs"] for name, job in found.items()} == needed
+    every, planned = yaml.safe_load(text), prefix.replace("deploy", "plan")
+    found = {n.removeprefix(prefix): job for n, job in every.items() if n.startswith(prefix)}
+    assert {name: job["needs"] for name, job in found.items()} == {name: [planned + name] for name in case["jobs"]}
+    for name, source in case["jobs"].items():
+        plan = every[planned + name]
+        assert plan["needs"] == ([prefix + source] if source else [])
+        assert not {"environment", "id_tokens", "when"} & set(plan)
+        assert "when" not in plan["rules"][0]
+        for script in (plan["script"][0], plans[name]["steps"][-1]["run"]):
+            assert ("--dry-run" in script) == bool(source)
+            assert "--without-secrets" in script
     manual = {name for name, job in found.items() if job["rules"][0].get("when") == "manual"}
     assert manual == {name for name, source in case["jobs"].items() if source}
     assert len({job["id_tokens"]["BEDPLATE_ID_TOKEN"]["aud"] for job in found.values()}) == len(found)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bedplate.blueprint.paths import StagePaths
 from bedplate.cli.output import camel_keys
+from bedplate.release.destroy import find_stage
 from cli_support import COMMAND, bedplate
 
 MANIFEST = """\
@@ -56,6 +58,18 @@ def test_shells_get_completions(project: Path, shell: str, words: str, expected:
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
     assert expected in bedplate(project, env=asked).out
+
+
+def test_a_manifest_with_problems_has_stages(project: Path) -> None:
+    """Stages are completed, and `destroy` finds its default stage, from what can be read of a manifest."""
+    (project / "agent.yaml").write_text(MANIFEST.replace("intent: script", "intent: produkt\nfoo: 1"))
+    asked = {"_BEDPLATE_COMPLETE": "complete_bash", "COMP_WORDS": "bedplate up --stage se", "COMP_CWORD": "3"}
+    assert "second" in bedplate(project, env=asked).out
+    for name in ("first", "second"):
+        StagePaths.of(project, name).folder.mkdir(parents=True)
+    found = find_stage(project / "agent.yaml", None)
+    assert found
+    assert found.name == "first"
 
 
 def test_bash_completes_for_real(project: Path) -> None:
@@ -122,6 +136,6 @@ def test_usage_errors_as_json(project: Path) -> None:
 def test_json_keys_are_camel_case(project: Path) -> None:
     """Field names of JSON output are in camelCase, as in the manifest; names from the manifest stay."""
     planned = bedplate(project, "plan", "--json").json
-    assert {"deployedBuild", "neverAdded"} <= {*planned, *planned["access"]}
+    assert {"deployedBuild", "baseline"} <= {*planned, *planned["access"]}
     assert not [key for key in planned if "_" in key]
     assert camel_keys({"a_field": {"tools": {"a_tool": {}}}}) == {"aField": {"tools": {"a_tool": {}}}}

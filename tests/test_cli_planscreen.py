@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bedplate.access.findings import Finding
-from bedplate.cli.planscreen import next_steps, plan_screen
+from bedplate.cli.planscreen import plan_screen
 from bedplate.problems import ExitCode
 from bedplate.release.behaviour import GateState, SuiteState
 from bedplate.release.cost import Cost
@@ -126,12 +126,6 @@ def test_long_lists_are_cut_and_say_so() -> None:
     screen = plan_screen(replace(PLAN, access=replace(PLAN.access, findings=many)))
     assert "… and 80 more; all: bedplate plan --json" in screen
     assert screen.count("may call") == 20
-
-
-def test_the_next_steps_are_commands() -> None:
-    """What is to be typed next is each cause's command, once."""
-    twice = replace(PLAN, verdict=Verdict((*PLAN.verdict.causes, *PLAN.verdict.causes)))
-    assert next_steps(twice) == (COMMAND,)
 
 
 def test_a_first_stage_shows_access_without_ids() -> None:

@@ -6,9 +6,11 @@ import json
 import os
 import pty
 import shlex
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from referencing import Registry, Resource
 
 from bedplate.cli.main import app
 from cli_support import COMMAND, bedplate, ok
-from stage_support import MANIFEST, Stage
+from stage_support import MANIFEST, Stage, wait_for
 from stage_support import stage as another
 
 SCHEMAS = Path(__file__).parents[1] / "docs/schema"
@@ -68,6 +70,37 @@ def test_status_says_how_users_are_kept_apart(stage: Stage, tmp_path: Path) -> N
         assert forgetful.status()["healthy"]
         assert forgetful.status()["isolation"] == ""
         assert "isolation" not in ok(tmp_path, "status").out
+
+
+def test_memory_shows_dates_that_people_read(stage: Stage) -> None:
+    """Each remembered fact stands beside the moment in RFC 3339; in JSON it stays a number."""
+    ok(stage.folder, "ask", "My name is Ada.", "--user", "ada")
+    facts = ok(stage.folder, "memory", "show", "--user", "ada", "--json").json["facts"]
+    shown = ok(stage.folder, "memory", "show", "--user", "ada").out
+    assert facts
+    for fact in facts:
+        moment = datetime.fromtimestamp(int(fact["created"]), UTC).isoformat().replace("+00:00", "Z")
+        assert f"{moment}  {fact['text']}" in shown
+
+
+def test_chat_without_a_question_prints_nothing(stage: Stage) -> None:
+    """Empty input is a conversation of no answers: no document, and no error."""
+    assert ok(stage.folder, "chat", "--json").out == ""
+
+
+def test_tools_of_a_dead_gateway_are_not_ready(tmp_path: Path) -> None:
+    """After kill -9 of the supervisor, `status` says of no tool that it works."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/a.md").write_text("# A\n\nText.\n")
+    data = "data: [{name: docs, type: files, path: docs}]\n"
+    tools = 'tools: [{name: docs, type: search, use: docs, scopes: [{read: "*"}]}]\n'
+    with another(tmp_path, MANIFEST + "model: bedplate:extractive\n" + data + tools) as found:
+        assert found.status()["tools"]["docs"]["state"] == "ready"
+        os.kill(int((found.home / "run/supervisor.pid").read_text().split()[0]), signal.SIGKILL)
+        wait_for(lambda: not found.status()["processes"], "the processes are still told")
+        assert found.status()["tools"]["docs"] == {"state": "failed", "reason": "no gateway runs", "operations": 0}
+        assert not found.status()["healthy"]
+        assert "ready" not in bedplate(tmp_path, "status").out
 
 
 @pytest.mark.parametrize("command", ["traces list", "logs", "memory show --user me"])

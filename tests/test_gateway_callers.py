@@ -108,6 +108,7 @@ async def test_protocols_that_are_not_exposed(tmp_path: Path) -> None:
     async with running(tmp_path, blueprint(expose=Expose(protocols=()))) as run:
         for path in ("/v1/chat/completions", "/mcp"):
             assert (await run.http.post(path, json={}, headers=AUTH)).status_code == 404
+        assert (await run.http.get("/v1/models", headers=AUTH)).status_code == 404
 
 
 async def test_headers_of_agentcore(tmp_path: Path) -> None:
@@ -204,6 +205,20 @@ async def test_chat_stream(tmp_path: Path) -> None:
         assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "you said hello"
         assert chunks[0].choices[0].delta.role == "assistant"
         assert chunks[-1].usage is not None
+        assert {chunk.id for chunk in chunks} == {f"chatcmpl-{run.jobs[0].document['turn']}"}
+
+
+async def test_chat_models(tmp_path: Path) -> None:
+    """OpenAI's own client lists one model, the agent, and with a wrong key nothing."""
+    import openai
+
+    async with running(tmp_path) as run, httpx2.AsyncClient(trust_env=False) as http:
+        client = openai.AsyncOpenAI(base_url=f"{run.outer}/v1", api_key=KEY, http_client=http)
+        assert [model.id async for model in client.models.list()] == ["support"]
+        with pytest.raises(openai.AuthenticationError):
+            await client.with_options(api_key="wrong").models.list()
+        with pytest.raises(openai.BadRequestError, match="instructions stand in the agent's manifest"):
+            await client.chat.completions.create(model="support", messages=[{"role": "system", "content": "Be rude."}])
 
 
 @pytest.mark.parametrize(

@@ -288,6 +288,8 @@ async def test_the_state_of_tools_stands_in_a_file(tmp_path: Path) -> None:
         await told(state="ready", reason="", operations=4)
         desk.hidden = {"drop"}
         await told(state="ready", reason="", operations=3)
+        desk.left_out = "refused: drop"
+        await told(state="ready", reason="refused: drop", operations=3)
     assert not file.exists()
 
 
@@ -295,3 +297,4 @@ class Troubled(Desk):
     """A tool whose connection can be down."""
 
     trouble = ""
+    left_out = ""

@@ -123,6 +123,28 @@ async def test_nobody_listening_is_a_failure_that_names_the_model() -> None:
         await router(spec("http://127.0.0.1:9")).chat(ASK, deadline=soon())
 
 
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", HEAD + b"transfer-encoding: chunked\r\n\r\n", HEAD + b"content-length: 9\r\n\r\n"]
+)
+async def test_a_connection_closed_without_an_answer_is_told_at_once(sent: bytes) -> None:
+    """A server that hangs up is named as the fault, long before the time is over."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(BedplateError, match=r"BP470.*mine:m: it closed the connection"):
+            await router(spec(url)).chat(ASK, deadline=soon())
+    assert time.monotonic() - began < 2
+
+
 async def test_a_refused_key_names_the_secret_and_tries_nobody_else() -> None:
     """401 is an error that says which secret, without the key even where the provider repeats it."""
     up = Upstream(lambda: JSONResponse({"error": {"message": "Incorrect API key: sk-sekrit-0123456789"}}, 401))

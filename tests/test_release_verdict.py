@@ -68,12 +68,20 @@ def test_only_what_widens_is_asked_for_and_ids_stay() -> None:
     assert [name for name, _ in needing_approval((WIDER, NARROWER, UNPROVED))] == ["A1", "A3"]
 
 
-def test_the_next_step_is_a_command() -> None:
-    """A finding that waits names the command that approves it."""
-    verdict = judge(
-        stage="prod", pending=True, findings=(WIDER,), minimum=1, approved=lambda _: False, suites=(), gated=True
-    )
-    assert verdict.causes[0].next.startswith("bedplate approve A1 --stage prod --reason")
+def test_the_next_steps_lead_on() -> None:
+    """What waits names the command that approves it, then the one that applies; a failing gate names none."""
+    facts = {
+        "stage": "prod",
+        "pending": True,
+        "approved": lambda _: False,
+        "gated": True,
+        "replan": "bedplate promote prod",
+    }
+    waiting = judge(findings=(WIDER, WIDER), minimum=1, suites=(), **facts)  # type: ignore[arg-type]
+    agree = 'bedplate approve A{} --stage prod --reason "…" --expires 30d'
+    assert waiting.next_steps == (agree.format(1), agree.format(2), "bedplate promote prod")
+    failing = judge(findings=(), minimum=1, suites=(suite("FAIL"), suite("FAIL")), **facts)  # type: ignore[arg-type]
+    assert failing.next_steps == ("bedplate eval faq",)
 
 
 def test_no_cause_is_nothing_to_do() -> None:

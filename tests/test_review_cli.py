@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,7 @@ import yaml
 
 from bedplate.access.findings import Finding
 from bedplate.blueprint.resolve import resolve
+from bedplate.cli import main
 from bedplate.evals.dataset import load_dataset
 from bedplate.manifest.load import examine
 from bedplate.release.approve import content, new_approval, write_approval
@@ -33,8 +37,12 @@ def project(tmp_path: Path) -> Path:
     return repository(tmp_path / "repo", HISTORY["files"])
 
 
-def run(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> Ran:
-    return bedplate(folder, "review", "--base", "HEAD^", *arguments, env=env)
+def run(folder: Path, *arguments: str, base: str = "HEAD^") -> Ran:
+    """The command in this process: as a process of its own it takes a second."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main.run(["review", "--base", base, "-f", str(folder / "agent.yaml"), *arguments])
+    return Ran(code, out.getvalue(), err.getvalue())
 
 
 def document(folder: Path, *arguments: str) -> dict[str, Any]:
@@ -163,6 +171,16 @@ def test_an_approval_in_the_head_counts(project: Path) -> None:
     assert (ran.code, "approved by `ann@example.com`" in ran.out) == (0, True), ran.out
 
 
+def test_the_command_that_a_review_prints_approves(project: Path) -> None:
+    """Typed as it stands, with nothing deployed anywhere, it writes the approval that the next review asks for."""
+    apply(project, WIDER)
+    line = next(line for line in run(project).err.splitlines() if "bedplate approve" in line)
+    words = shlex.split(line, comments=True)[1:]
+    assert bedplate(project, *words, "--as", "ann@example.com").code == 0
+    commit(project, "approved")
+    assert run(project, base="HEAD~2").code == 0
+
+
 def test_an_approval_that_does_not_fit_counts_for_nothing(project: Path) -> None:
     """One that is over, or of another finding, leaves the change in need of approval; a damaged one is an error."""
     git(project, "tag", "start")
@@ -175,10 +193,10 @@ def test_an_approval_that_does_not_fit_counts_for_nothing(project: Path) -> None
     ):
         write(project, {approval.file: content(approval)})
         commit(project, "approval")
-        assert bedplate(project, "review", "--base", "start").code == 3
+        assert run(project, base="start").code == 3
     write(project, {approval.file: "kind: Approval\n"})
     commit(project, "damaged")
-    ran = bedplate(project, "review", "--base", "start")
+    ran = run(project, base="start")
     assert (ran.code, "BP774" in ran.out) == (1, True)
 
 
@@ -199,7 +217,7 @@ def test_what_is_shown_and_what_is_written(project: Path, tmp_path: Path) -> Non
 )
 def test_options_that_do_not_fit_are_refused(project: Path, arguments: tuple[str, ...]) -> None:
     """Nothing is accepted and ignored: exit 64."""
-    assert bedplate(project, "review", "--base", "HEAD", *arguments).code == 64
+    assert run(project, *arguments).code == 64
 
 
 def test_a_comment_that_cannot_be_posted_changes_no_exit_code(project: Path, tmp_path: Path) -> None:
@@ -215,7 +233,7 @@ def test_a_comment_that_cannot_be_posted_changes_no_exit_code(project: Path, tmp
         "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
         "GITHUB_STEP_SUMMARY": str(summary),
     }
-    ran = run(project, "--post", env=env)
+    ran = bedplate(project, "review", "--base", "HEAD^", "--post", env=env)
     assert (ran.code, "BP795" in ran.err) == (3, True), ran.err
     assert "### Needs approval" in summary.read_text()
     assert token not in ran.out + ran.err + summary.read_text()

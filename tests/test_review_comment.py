@@ -69,7 +69,7 @@ def full(text: str, count: int = 1) -> Review:
         for n in range(min(count, 20))
     )
     notes = (text,) * count
-    return Review(text, f"{text}/agent.yaml", replace(BASE, asked=text), HEAD, rows, stages, (), notes)
+    return Review(text, f"{text}/agent.yaml", replace(BASE, asked=text[:100]), HEAD, rows, stages, (), notes)
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -217,6 +217,18 @@ def test_nothing_of_a_forks_revision_is_executed(base: Path, tmp_path: Path, cas
     assert "Traceback" not in ran.stderr
 
 
+def test_links_that_nobody_judges_are_not_followed(base: Path, tmp_path: Path) -> None:
+    """Approvals behind a link are none, and a manifest that is a link is refused, wherever it leads."""
+    write(tmp_path, {"outside/prototype/x.yaml": "damaged", "outside/agent.yaml": FILES["agent.yaml"]})
+    (base / "approvals").symlink_to(tmp_path / "outside")
+    commit(base, "approvals")
+    assert int(review(Request(base / "agent.yaml", "HEAD^")).exit) == 0
+    (base / "agent.yaml").unlink()
+    (base / "agent.yaml").symlink_to(tmp_path / "outside/agent.yaml")
+    commit(base, "manifest")
+    assert review(Request(base / "agent.yaml", "HEAD^")).problems[0].summary == "agent.yaml is a link"
+
+
 def test_the_traps_do_catch_an_ordinary_command(base: Path, tmp_path: Path) -> None:
     """The configuration that the reviews above survive is live: plain `git status` runs its program."""
     canary = tmp_path / "canary"

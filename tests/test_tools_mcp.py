@@ -39,7 +39,7 @@ def add(left: int, right: int) -> int:
 
 @server.tool()
 def environment() -> dict[str, str]:
-    return {**os.environ, "cwd": os.getcwd(), "pid": str(os.getpid())}
+    return {**os.environ, "cwd": os.getcwd(), "pid": str(os.getpid()), "reversed": os.environ.get("TOKEN", "")[::-1]}
 
 @server.tool()
 def fails() -> str:
@@ -130,11 +130,11 @@ async def test_a_server_sees_declared_variables_only(tmp_path: Path) -> None:
     """The gateway's environment stays outside; the folder is the project's."""
     os.environ["BEDPLATE_TEST_UNDECLARED"] = "leak"
     try:
-        async with stdio(tmp_path, env={"TOKEN": "declared"}) as tools:
+        async with stdio(tmp_path, env={"TOKEN": "t0ken-value"}) as tools:
             seen = json.loads((await tools.call("environment", {}, context())).text)
     finally:
         del os.environ["BEDPLATE_TEST_UNDECLARED"]
-    assert seen["TOKEN"] == "declared"
+    assert seen["reversed"] == "eulav-nek0t"
     assert "BEDPLATE_TEST_UNDECLARED" not in seen
     assert seen["cwd"] == str(tmp_path)
 
@@ -221,6 +221,9 @@ async def test_lies_are_refused_one_by_one(tmp_path: Path) -> None:
     (tmp_path / "tools.json").write_text(json.dumps(lies))
     async with stdio(tmp_path, LIAR, str(tmp_path / "tools.json")) as tools:
         assert [operation.name for operation in await tools.operations()] == ["good"]
+        assert tools.trouble == ""
+        assert "'twice' (the server lists it twice)" in tools.left_out
+        assert tools.left_out.endswith("and 3 more")
         result = await tools.call("good", {}, context())
     assert result.error
     assert "not today" in result.text
@@ -233,7 +236,19 @@ async def test_a_list_that_breaks_the_protocol_gives_no_operations(tmp_path: Pat
     patience = Patience(connect=2.0, first=5.0, last=5.0, call=0.2)
     async with stdio(tmp_path, LIAR, str(tmp_path / "tools.json"), patience=patience) as tools:
         assert await tools.operations() == ()
+        assert tools.trouble.startswith("the server's list of tools breaks the protocol: tools.1.inputSchema.type: ")
         assert (await tools.call("good", {}, context())).error
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [([], "the server lists no tool"), (["same", "same"], "'same' (the server lists it twice)")]
+)
+async def test_a_server_without_a_usable_operation_is_no_good(tmp_path: Path, names: list[str], said: str) -> None:
+    """Connected, but with nothing to offer, it is in trouble, and says of which kind."""
+    (tmp_path / "tools.json").write_text(json.dumps([{"name": n, "inputSchema": {"type": "object"}} for n in names]))
+    async with stdio(tmp_path, LIAR, str(tmp_path / "tools.json")) as tools:
+        assert await tools.operations() == ()
+        assert said in tools.trouble
 
 
 async def test_an_answer_that_breaks_the_protocol_is_an_error(tmp_path: Path) -> None:
@@ -364,10 +379,10 @@ async def test_an_http_server_that_is_no_mcp_server(tmp_path: Path) -> None:
 async def test_a_server_runs_inside_the_sandbox(tmp_path: Path) -> None:
     """In the sandbox the same server answers, in the project's folder, with its own environment only."""
     launcher = sandboxed(best_backend().backend, 512 * 1024 * 1024, 64)
-    async with stdio(tmp_path, launcher=launcher, env={"TOKEN": "declared"}) as tools:
+    async with stdio(tmp_path, launcher=launcher, env={"TOKEN": "t0ken-value"}) as tools:
         result = await tools.call("environment", {}, context())
     seen = json.loads(result.text)
-    assert seen["TOKEN"] == "declared"
+    assert seen["reversed"] == "eulav-nek0t"
     assert seen["cwd"] == str(tmp_path)
 
 

@@ -79,7 +79,7 @@ def backed(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Iterator[S
         yield found
 
 
-FAULTS = ["status 500", "status 429", "rubbish", "not-json", "hang 30"]
+FAULTS = ["status 500", "status 429", "rubbish", "not-json", "hang 30", "close"]
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "empty"])
@@ -87,9 +87,9 @@ def test_a_bad_model_is_an_error_that_names_it(alone: Stage, fault: str) -> None
     """Without a fallback each fault of the model ends in time, with a code and the model's name."""
     began = time.monotonic()
     ran = alone.ask(fault)
-    assert code_of(ran) in {"BP470", "BP479", "BP414", "BP492"}
-    assert "scripted:m" in ran.out or code_of(ran) in {"BP414", "BP492"}
-    assert time.monotonic() - began < 15
+    assert code_of(ran) == ("BP492" if fault == "empty" else "BP470")
+    assert "scripted:m" in ran.out or fault == "empty"
+    assert time.monotonic() - began < (15 if fault == "hang 30" else 4)
     assert alone.answer("say still here") == "still here"
 
 
@@ -143,6 +143,32 @@ def test_a_lying_mcp_server(alone: Stage, operation: str, said: str) -> None:
 def test_lies_in_the_list_are_left_out(alone: Stage) -> None:
     """Of a list with impossible tools the possible ones are offered."""
     assert "Unknown tool name" in alone.answer("call lying___bad_name")
+
+
+def test_a_refused_operation_is_told(alone: Stage) -> None:
+    """`up` warns of what of a server cannot be used, and `status` says so, though the tool is ready."""
+    said = "tool lying: refused of what the server lists: 'bad name!' (its name has other characters"
+    assert said in "".join(ok(alone.folder, "up", "--json").json["troubles"])
+    found = alone.status()
+    assert said in "".join(found["troubles"])
+    assert found["tools"]["lying"]["state"] == "ready"
+    assert found["tools"]["lying"]["operations"] == 4
+    assert "'bad name!'" in found["tools"]["lying"]["reason"]
+
+
+TWICE = LYING.replace('("rubbish", "huge", "silent", "works")', '("same", "same")')
+
+
+def test_a_server_that_lists_a_tool_twice(tmp_path: Path) -> None:
+    """With no operation left the tool has failed, and both commands say why."""
+    servers = 'tools:\n  - {name: m, type: mcp, command: [python, twice.py], scopes: [{call: "*"}]}\n'
+    tools = "model: bedplate:extractive\n" + servers
+    with stage(tmp_path, MANIFEST + tools, **{"twice.py": TWICE}) as found:
+        state = found.status()["tools"]["m"]
+        assert (state["state"], state["operations"]) == ("failed", 0)
+        assert "'same' (the server lists it twice)" in state["reason"]
+        up = ok(tmp_path, "up")
+        assert "'same' (the server lists it twice)" in up.out + up.err
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_second_up_changes_nothing(project: Path) -> None:
     """`up` without a change does nothing: state and processes stay as they are."""
     state = project / ".bedplate/prototype/state.json"
     before, processes = state.read_bytes(), pids_of(project)
-    assert ok(project, "up", "--json").json["plan"]["changes"] == []
+    assert ok(project, "up", "--json").json["plan"]["infrastructure"]["changes"] == []
     assert (state.read_bytes(), pids_of(project)) == (before, processes)
 
 
@@ -82,7 +82,7 @@ def test_a_changed_field_is_the_only_change(project: Path) -> None:
     manifest.write_text(text.replace("toolCalls: 20", "toolCalls: 7"))
     planned = bedplate(project, "plan", "--json")
     assert planned.code == 2
-    (change,) = planned.json["changes"]
+    (change,) = planned.json["infrastructure"]["changes"]
     assert (change["action"], change["name"]) == ("update", "gateway")
     (detail,) = change["details"]
     assert (detail["path"], detail["old"], detail["new"]) == ("limits.toolCalls", "20", "7")
@@ -152,7 +152,7 @@ def test_a_renamed_agent_keeps_its_memory(project: Path) -> None:
     manifest = project / "agent.yaml"
     manifest.write_text(manifest.read_text().replace("name: support\n", "name: helpdesk\n", 1))
     planned = bedplate(project, "plan", "--json").json
-    assert {change["action"] for change in planned["changes"]} == {"update"}
+    assert {change["action"] for change in planned["infrastructure"]["changes"]} == {"update"}
     ok(project, "up")
     assert "Linus" in str(ask(project, "What is my name?", "--user", "linus")["output"])
 

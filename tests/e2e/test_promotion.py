@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bedplate.release.records import ReleaseLog
 from cli_support import COMMAND, Ran, bedplate, ok, pids_of
 
 MANIFEST = """\
@@ -263,3 +265,119 @@ def test_what_a_pull_request_approved_is_approved_at_the_promotion(shop: Path) -
     done = promote(shop, "staging")
     assert done.code == 0, done.out
     assert [a["approver"] for a in done.json["plan"]["access"]["approvals"]] == ["ada"]
+
+
+def test_a_change_cannot_abolish_its_own_approval(shop: Path) -> None:
+    """Wider access with `minimum: 0`, or without `from`, waits for approval, in review and in the stage."""
+    for command in ("init -q", "add -A", "-c user.name=ada -c user.email=ada@example.com commit -qm base"):
+        subprocess.run(["git", *command.split()], cwd=shop, check=True)
+    ok(shop, "up")
+    assert promote(shop, "staging").code == 0
+    (shop / "agent.yaml").write_text(WIDER.replace("from: prototype, ", ""))
+    loose = bedplate(shop, "up", "--stage", "staging", "--json")
+    assert loose.code == 3, loose.out
+    waived = WIDER.replace("from: prototype, ", "from: prototype, approvals: {minimum: 0}, ")
+    (shop / "agent.yaml").write_text(waived)
+    review = bedplate(shop, "review", "--base", "HEAD", "--working-tree", "--json")
+    asked = {(f["finding"]["subject"], f["finding"]["object"], f["finding"]["reason"]) for f in review.json["findings"]}
+    assert (review.code, asked) == (3, {("docs", "*", ""), ("approvals", "0 approvals", "was 1")})
+    ok(shop, "up")
+    refused = promote(shop, "staging")
+    assert (refused.code, build_in(shop, "staging") == build_in(shop, "prototype")) == (3, False), refused.out
+    agree = ("--stage", "staging", "--as", "ada", "--reason", "Support needs it", "--expires", "9d")
+    assert ok(shop, "approve", "A1", *agree, "--json").json["waiting"] == ["A2"]
+    ok(shop, "approve", "A2", *agree)
+    assert promote(shop, "staging").code == 0
+    assert promote(shop, "staging", "--dry-run").json["plan"]["access"]["required"] == 0
+
+
+def test_a_gate_that_failed_once_is_asked_again(shop: Path) -> None:
+    """What the machine let fail may pass at the next try: a recorded failure never takes the place of a run."""
+    ok(shop, "up")
+    assert promote(shop, "staging").code == 0
+    (shop / "prompt.md").write_text("Answer from the documents, kindly.\n")
+    ok(shop, "up")
+    assert promote(shop, "staging").code == 0
+    (path,) = [
+        p for p in (shop / ".bedplate/prototype/evals/faq").glob("*.json") if _behaviour(shop, "staging") in p.name
+    ]
+    failed = json.loads(path.read_text())
+    failed["outcome"] = failed["gates"][0]["outcome"] = "FAIL"
+    (shop / "prompt.md").write_text("Answer from the documents, briefly.\n")
+    ok(shop, "up")
+    wanted = promote(shop, "staging", "--dry-run").json["plan"]["behaviour"]
+    failed["behaviourDigest"] = wanted
+    path.with_name(f"{path.name[:-17]}{wanted[7:19]}.json").write_text(json.dumps(failed))
+    assert promote(shop, "staging", "--dry-run").code == 4
+    assert promote(shop, "staging").code == 0
+
+
+def _behaviour(folder: Path, stage: str) -> str:
+    """The first digits of the behaviour that a stage runs."""
+    return str(ok(folder, "status", "--stage", stage, "--json").json["behaviour"])[7:19]
+
+
+def test_gates_ask_the_build_that_is_promoted(shop: Path) -> None:
+    """While the gates run nobody can change what answers: the source may be brought up anew with other documents."""
+    (shop / "docs/public/refunds.md").write_text("# Refunds\n\nRefunds are never given.\n")
+    ok(shop, "up")
+    bad = build_in(shop, "prototype")
+    promotion = subprocess.Popen(
+        [*COMMAND, "promote", "staging", "--json"], cwd=shop, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    while not list((shop / ".bedplate").glob("_gates-staging")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (shop / "docs/public/refunds.md").write_text(FILES["docs/public/refunds.md"])
+    ok(shop, "up")
+    out, _ = promotion.communicate(timeout=120)
+    document = json.loads(out)
+    assert (promotion.returncode, document["plan"]["build"]) == (4, bad), out
+    assert build_in(shop, "staging") == ""
+
+
+@pytest.mark.parametrize("stage", ["prototype", "staging"])
+def test_an_interrupted_release_is_brought_to_its_end(shop: Path, stage: str) -> None:
+    """kill -9 after a release has started: the same command again ends it as a release, and promotion goes on."""
+    again = ("up",) if stage == "prototype" else ("promote", "staging")
+    ok(shop, "up")
+    if stage == "staging":
+        ok(shop, "promote", "staging")
+    log = ReleaseLog(shop / ".bedplate" / stage / "releases.jsonl")
+    last = log.releases()[-1]
+    body = {"stage": stage, "agent": "shop", "build": last.build, "behaviour": last.behaviour, "toolVersion": "0"}
+    log.append("started", last.number + 1, body)
+    ok(shop, *again)
+    statuses = [release.status for release in log.releases()]
+    assert statuses == ["applied", "interrupted", "applied"]
+    assert promote(shop, "staging" if stage == "prototype" else "prod").code == 0
+
+
+def test_a_record_that_does_not_know_what_runs_is_refused(shop: Path) -> None:
+    """A record that was cut and its head rewritten to fit is noticed where it does not know the build that runs."""
+    ok(shop, "up")
+    (shop / "prompt.md").write_text("Answer briefly.\n")
+    ok(shop, "up")
+    path = shop / ".bedplate/prototype/releases.jsonl"
+    kept = path.read_bytes().splitlines(keepends=True)[:2]
+    path.write_bytes(b"".join(kept))
+    digest = "sha256:" + hashlib.sha256(kept[-1][:-1]).hexdigest()
+    path.with_name("releases.head").write_bytes(b'{"hash":"' + digest.encode() + b'","seq":2}\n')
+    assert codes(bedplate(shop, "plan", "--json")) == ["BP770"]
+    assert codes(bedplate(shop, "history", "--json")) == ["BP770"]
+
+
+def test_damage_of_one_stage_does_not_stop_another(shop: Path) -> None:
+    """A damaged build that only a later stage runs is none of the promotion's business."""
+    ok(shop, "up")
+    ok(shop, "promote", "staging")
+    ok(shop, "promote", "prod")
+    (shop / "docs/public/refunds.md").write_text(FILES["docs/public/refunds.md"] + "\nNever on Sundays.\n")
+    ok(shop, "up")
+    old = next(p for p in (shop / ".bedplate/_builds/trees").iterdir() if build_in(shop, "prod")[7:] == p.name)
+    page = old / "docs/public/refunds.md"
+    page.chmod(0o600)
+    page.write_text("damaged")
+    ok(shop, "promote", "staging")
+    assert codes(promote(shop, "prod", "--dry-run")) in ([], ["BP760"])

@@ -20,7 +20,7 @@ from bedplate.access.reach import Link, Reach, Source, Thing
 
 Effect = Literal["wider", "narrower", "unproved"]
 FIRST = "first release"
-STATEMENTS = ("runs", "connects to", "uses secret", "talks to", "reads")
+STATEMENTS = ("runs", "connects to", "uses secret", "talks to", "reads", "asks for")
 """Verbs that are no grants: they say what is, not what may be asked for."""
 _ORDER = {"wider": 0, "unproved": 1, "narrower": 2}
 _NOTHING: Known = MappingProxyType({})
@@ -30,10 +30,10 @@ _NOTHING: Known = MappingProxyType({})
 class Finding:
     """One way in which a stage may do more, or less, than before. `unproved` counts as wider.
 
-    `subject` is a tool's name, `memory` or `model`; `verb` that of a grant, or one of `STATEMENTS`; `object` the
-    pattern or thing as the manifest writes it; `behind` what stands behind the subject. `witness` is one concrete
-    request that is allowed now and was not, for `narrower` the other way round. `reason` says why it is unproved, or
-    what changed. `where` is `agent.yaml:LINE`, "" where the line is gone.
+    `subject` is a tool's name, `memory`, `model` or `approvals`; `verb` that of a grant, or one of `STATEMENTS`;
+    `object` the pattern or thing as the manifest writes it; `behind` what stands behind the subject. `witness` is one
+    concrete request that is allowed now and was not, for `narrower` the other way round. `reason` says why it is
+    unproved, or what changed. `where` is `agent.yaml:LINE`, "" where the line is gone.
     """
 
     effect: Effect
@@ -60,8 +60,8 @@ def compare(old: Reach | None, new: Reach, known: Known = _NOTHING) -> tuple[Fin
     `known` holds real documents by data source and operations by tool, from which witnesses are taken first.
     """
     if old is None:
-        return _ordered(replace(f, reason=_said(FIRST, f.reason)) for f in _more(Reach(), new, known))
-    return _ordered([*_more(old, new, known), *_changed(old, new), *_less(old, new, known)])
+        return ordered(replace(f, reason=_said(FIRST, f.reason)) for f in _more(Reach(), new, known))
+    return ordered([*_more(old, new, known), *_changed(old, new), *_less(old, new, known)])
 
 
 def _more(old: Reach, new: Reach, known: Known, *, back: bool = False) -> Iterator[Finding]:
@@ -186,7 +186,7 @@ def _said(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Wider, unproved, narrower; in each by subject, its grants before what stands behind it."""
     return tuple(
         sorted(findings, key=lambda f: (_ORDER[f.effect], f.subject, f.verb in STATEMENTS, f.verb, f.object, f.reason))

@@ -178,7 +178,12 @@ def code(stage: StageManifest, files: ProjectFiles) -> Iterator[Problem]:
         try:
             files.code()
         except FileTrouble as trouble:
-            yield Problem(trouble.code, trouble.summary, stage.source.where(("tools", index)), fix=trouble.fix)
+            yield from _told(trouble, stage.source.where(("tools", index)))
+
+
+def _told(trouble: FileTrouble, where: Where) -> Iterator[Problem]:
+    for each in trouble.each():
+        yield Problem(each.code, each.summary, where, fix=each.fix)
 
 
 def lock(files: ProjectFiles, name: str) -> Iterator[Problem]:
@@ -282,7 +287,7 @@ def data_sources(stage: StageManifest, files: ProjectFiles) -> tuple[list[DataSo
                 fix = "mend `path`, `include` or `exclude`; hidden files never count"
                 raise FileTrouble("BP118", f"the data source `{source.name}` has no documents", fix)
         except FileTrouble as trouble:
-            problems.append(Problem(trouble.code, trouble.summary, where, fix=trouble.fix))
+            problems += _told(trouble, where)
             continue
         below = "" if root == files.project else root.relative_to(files.project).as_posix() + "/"
         item = line(stage.source.where(("data", index)))

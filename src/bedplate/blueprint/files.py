@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from bedplate.access import matches
@@ -18,16 +19,28 @@ from bedplate.blueprint.model import FileRef
 DOCUMENTS = ("*.md", "*.markdown", "*.rst", "*.html", "*.htm", "*.txt")
 """What counts as a document where `include` is not written."""
 _SKIPPED = {"__pycache__", "node_modules"}
+MOST_TOLD = 20
+"""Troubles of one folder that are told one by one."""
 _SECRETS, _STAGES = ".env", ".bedplate"
+
+_TAKE_AWAY = "take it away; secrets are named in the manifest as `{secret: name}`"
 
 
 @dataclass(frozen=True)
 class FileTrouble(Exception):
-    """A path that cannot be used: the code, what is wrong, how to mend it."""
+    """A path that cannot be used: the code, what is wrong, how to mend it. Of a folder it may have `more`."""
 
     code: str
     summary: str
     fix: str
+    more: tuple[FileTrouble, ...] = ()
+
+    def each(self) -> Iterator[FileTrouble]:
+        """Itself and the others, the first 20 one by one."""
+        yield self
+        yield from self.more[: MOST_TOLD - 1]
+        if left := self.more[MOST_TOLD - 1 :]:
+            yield FileTrouble(left[0].code, f"… and {len(left)} more", "mend these first")
 
 
 class ProjectFiles:
@@ -84,17 +97,25 @@ class ProjectFiles:
         full = self.locate(path)
         if not full.is_dir():
             return full.parent, [self.one(path)]
-        chosen = sorted(
-            (relative, entry)
-            for relative, entry in self._walk(full)
-            if any(matches(p, relative) for p in wanted) and not any(matches(p, relative) for p in exclude)
-        )
-        return full, [self._within(entry, full) for _, entry in chosen]
+        return full, self._below(full, lambda p: _any(wanted, p) and not _any(exclude, p))
 
     def code(self) -> list[FileRef]:
         """Every Python file of the project, sorted by path; virtual environments and hidden folders are left out."""
-        found = sorted((relative, entry) for relative, entry in self._walk(self.project) if relative.endswith(".py"))
-        return [self._within(entry, self.project) for _, entry in found]
+        return self._below(self.project, lambda path: path.endswith(".py"))
+
+    def _below(self, root: Path, counts: Callable[[str], bool]) -> list[FileRef]:
+        """The files below `root` that count, sorted by path. Raises FileTrouble with everything that is wrong there."""
+        troubles: list[FileTrouble] = []
+        refs: list[FileRef] = []
+        for _, entry in sorted(found for found in self._walk(root, troubles) if counts(found[0])):
+            try:
+                refs.append(self._within(entry, root))
+            except FileTrouble as trouble:
+                troubles.append(trouble)
+        if troubles:
+            first, *more = sorted(troubles, key=lambda trouble: trouble.summary)
+            raise FileTrouble(first.code, first.summary, first.fix, tuple(more))
+        return refs
 
     def in_environment(self, path: str) -> bool:
         """Whether a path is in a virtual environment: made on this machine for it, and part of no build."""
@@ -115,45 +136,70 @@ class ProjectFiles:
     def _refuse_private(self, full: str, shown: str) -> None:
         """Raises FileTrouble where a path leads to secrets: no build holds them, and no agent may read them."""
         for part in Path(os.path.relpath(os.path.realpath(full), self._real)).parts:
-            if part in (_SECRETS, _STAGES) or part.startswith(f"{_SECRETS}."):
-                fix = "take it away; secrets are named in the manifest as `{secret: name}`"
-                raise FileTrouble("BP105", f"`{shown}` leads to `{part}`, which holds secrets", fix)
+            if part == _STAGES or _holds_secrets(part):
+                raise FileTrouble("BP105", f"`{shown}` leads to `{part}`, which holds secrets", _TAKE_AWAY)
 
-    def _walk(self, root: Path) -> Iterator[tuple[str, str]]:
+    def _refuse_private_file(self, found: os.stat_result, shown: str) -> None:
+        """Raises FileTrouble where a file has a second name that is private: a hard link, which no path tells."""
+        if found.st_nlink > 1 and (name := self._private.get((found.st_dev, found.st_ino))):
+            raise FileTrouble("BP105", f"`{shown}` leads to `{name}`, which holds secrets", _TAKE_AWAY)
+
+    @cached_property
+    def _private(self) -> Mapping[tuple[int, int], str]:
+        """Device and inode of every file whose name makes it private: `.env`, `.env.*`, and all in `.bedplate`."""
+        found: dict[tuple[int, int], str] = {}
+        beside = [path for path in self.project.glob(f"{_SECRETS}*") if _holds_secrets(path.name)]
+        for path in (*beside, *(self.project / _STAGES).rglob("*")):
+            try:
+                entry = path.lstat()
+            except FileNotFoundError:  # a stage that runs makes and removes files
+                continue
+            found[entry.st_dev, entry.st_ino] = path.relative_to(self.project).parts[0]
+        return found
+
+    def _walk(self, root: Path, troubles: list[FileTrouble]) -> Iterator[tuple[str, str]]:
         """Regular files and links below `root` with their relative path; hidden names are left out."""
         pending = [("", os.fspath(root))]
         while pending:
             prefix, folder = pending.pop()
-            for entry in self._entries(folder):
+            for entry in self._entries(folder, troubles):
                 if entry.is_dir(follow_symlinks=False):
                     if not os.path.exists(f"{entry.path}/pyvenv.cfg"):  # noqa: PTH110 (one call a folder, hot)
                         pending.append((f"{prefix}{entry.name}/", entry.path))
                 elif entry.is_symlink() or entry.is_file():
                     yield f"{prefix}{entry.name}", entry.path
 
-    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
-        """What counts in one folder. Raises FileTrouble where it cannot be read, named or followed."""
+    def _entries(self, folder: str, troubles: list[FileTrouble]) -> Iterator[os.DirEntry[str]]:
+        """What counts in one folder; what cannot be read, named or followed is added to `troubles` instead."""
         try:
             with os.scandir(folder) as found:
                 entries = [e for e in found if not e.name.startswith(".") and e.name not in _SKIPPED]
         except OSError as error:
             fix = "make it readable, or move it out of the project"
-            raise FileTrouble(
-                "BP119", f"cannot read the folder `{self._shown(folder)}`: {error.strerror}", fix
-            ) from error
+            what = f"cannot read the folder `{self._shown(folder)}`: {error.strerror}"
+            troubles.append(FileTrouble("BP119", what, fix))
+            return
         for entry in entries:
-            if not _is_text(entry.name):
-                raise FileTrouble("BP119", f"the name `{self._shown(entry.path)}` is not UTF-8", "rename the file")
-            if entry.is_symlink():
-                self._refuse_folder(entry)
+            try:
+                self._refuse_unusable(entry)
+            except FileTrouble as trouble:
+                troubles.append(trouble)
+                continue
             yield entry
 
     def _shown(self, path: str) -> str:
         """The path within the project; bytes that are not UTF-8 as escapes."""
         return os.path.relpath(path, self.project).encode("utf-8", "backslashreplace").decode()
 
-    def _refuse_folder(self, entry: os.DirEntry[str]) -> None:
+    def _refuse_unusable(self, entry: os.DirEntry[str]) -> None:
+        """Raises FileTrouble for a name that is not UTF-8 and for a link to a folder or to itself."""
+        if entry.name.isascii() and not entry.is_symlink():
+            return
         shown = self._shown(entry.path)
+        if not _is_text(entry.name):
+            raise FileTrouble("BP119", f"the name `{shown}` is not UTF-8", "rename the file")
+        if not entry.is_symlink():
+            return
         try:
             folder = entry.is_dir()
         except OSError as error:
@@ -166,12 +212,21 @@ class ProjectFiles:
         if relative not in self._refs:
             try:
                 with full.open("rb") as file:
+                    self._refuse_private_file(os.fstat(file.fileno()), relative)
                     digest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
             except OSError as error:
                 fix = "make it readable, or leave it out with `exclude`"
                 raise FileTrouble("BP119", f"cannot read `{relative}`: {error.strerror}", fix) from error
             self._refs[relative] = FileRef(relative, digest, size)
         return self._refs[relative]
+
+
+def _holds_secrets(name: str) -> bool:
+    return name == _SECRETS or name.startswith(f"{_SECRETS}.")
+
+
+def _any(patterns: Sequence[str], path: str) -> bool:
+    return any(matches(pattern, path) for pattern in patterns)
 
 
 def _is_text(name: str) -> bool:

@@ -44,6 +44,12 @@ def reach(blueprint: Blueprint) -> Reach:
     return Reach(blueprint.scopes, tuple(things), links, sources)
 
 
+def written_at(blueprint: Blueprint, *paths: str) -> str:
+    """`agent.yaml:LINE` of the first of these dotted paths that is written; else where the model is."""
+    line = next((blueprint.lines[path] for path in paths if path in blueprint.lines), None)
+    return f"{blueprint.model.where.rpartition(':')[0]}:{line}" if line else blueprint.model.where
+
+
 def documents(blueprint: Blueprint) -> dict[str, tuple[str, ...]]:
     """The paths of the documents of each data source, below its root: what witnesses are taken from first."""
     return {s.name: tuple(_below(blueprint, s, file.path) for file in s.files) for s in blueprint.data}

@@ -195,10 +195,12 @@ class _Resolver:
         return self._inputs
 
     def _lines(self, stage: StageManifest) -> dict[str, int]:
-        """Lines of the merged document, by names where things have them."""
-        data = stage.source.data
+        """Lines of the merged document, by names where things have them, and of the stage itself."""
+        data, own = stage.source.data, ("stages", stage.name)
         paths = _paths(data, ())
-        return {name_path(path, data): stage.source.where(path).line for path in paths if path[0] != "stages"}
+        lines = {name_path(path, data): stage.source.where(path).line for path in paths if path[0] != "stages"}
+        written = self.loaded.source.tree.values
+        return lines | {".".join(path): written[path].line for path in (own, (*own, "approvals")) if path in written}
 
 
 def _paths(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:

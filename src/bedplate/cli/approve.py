@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,13 +52,13 @@ def approve(
     """Approve a finding of the plan for a stage: writes a file below `approvals/` to be committed."""
     from bedplate.release.approve import approver_name, choose, new_approval, write_approval
 
-    target, findings = _planned(file, stage, base)
+    target, findings, required = _planned(file, stage, base)
     agent, name, now = target.blueprint.name, target.blueprint.stage, time.time()
     label, chosen = choose(finding, findings, agent, name)
     approver = approver_name(target.home, as_name)
     made = new_approval(chosen, agent=agent, stage=name, approver=approver, reason=reason, expires=expires, now=now)
     write_approval(target.home, made, now)
-    waiting = _waiting(findings, _given(target, findings), target, now)
+    waiting = _waiting(findings, _given(target, findings), target, required, now)
     if as_json:
         show_json({"schema": "bedplate.dev/approval/v1", "ok": True, **made.to_json(), "waiting": waiting})
         return 0
@@ -74,11 +74,11 @@ def approvals(
     """List a stage's approvals: which count, which are expired, which match nothing in the current plan."""
     from bedplate.release.approvals import standing
 
-    target, findings = _planned(file, stage, base)
+    target, findings, required = _planned(file, stage, base)
     name, now = target.blueprint.stage, time.time()
     digests = {f.digest(target.blueprint.name, name) for f in findings}
     rows = [(approval, standing(approval, now, digests)) for approval in _given(target, findings)]
-    waiting = _waiting(findings, [approval for approval, _ in rows], target, now)
+    waiting = _waiting(findings, [approval for approval, _ in rows], target, required, now)
     if as_json:
         listed = [{**approval.to_json(), "standing": state} for approval, state in rows]
         document = {"schema": "bedplate.dev/approvals/v1", "ok": True, "stage": name}
@@ -90,19 +90,31 @@ def approvals(
     return 0
 
 
-def _planned(file: Path, stage: str | None, base: str | None) -> tuple[Target, tuple[Finding, ...]]:
-    """The stage and the findings of its plan, or of the review against `base`, in the order of their ids."""
+def _planned(
+    file: Path, stage: str | None, base: str | None
+) -> tuple[Target, tuple[Finding, ...], Mapping[Finding, int]]:
+    """The stage, the findings of its plan or of the review against `base`, and how many approvals each needs there.
+
+    Findings are in the order of their ids. What needs none in this stage is not among those that need some.
+    """
     from bedplate.release.check import open_checked
-    from bedplate.release.promote import findings_of
+    from bedplate.release.promote import access_for
 
     target = open_checked(file, stage)
-    return target, _reviewed(file, base) if base else findings_of(target)
+    if base:
+        return target, *_reviewed(file, base, target.blueprint.stage)
+    access = access_for(target)
+    # Where nothing is deployed yet, not even in `from`, nothing is required yet: what the stage will ask for is told.
+    required = access.required if access.baseline else target.blueprint.approvals
+    return target, access.findings, dict.fromkeys(access.findings, required)
 
 
-def _reviewed(file: Path, base: str) -> tuple[Finding, ...]:
+def _reviewed(file: Path, base: str, stage: str) -> tuple[tuple[Finding, ...], Mapping[Finding, int]]:
     from bedplate.review.compare import Request, review
 
-    return tuple(row.finding for row in review(Request(file, base, working_tree=True)).rows)
+    rows = review(Request(file, base, working_tree=True)).rows
+    required = {row.finding: ruling.required for row in rows for ruling in row.rulings if ruling.stage == stage}
+    return tuple(row.finding for row in rows), required
 
 
 def _given(target: Target, findings: Sequence[Finding]) -> tuple[Approval, ...]:
@@ -114,15 +126,22 @@ def _given(target: Target, findings: Sequence[Finding]) -> tuple[Approval, ...]:
     return given
 
 
-def _waiting(findings: Sequence[Finding], given: Sequence[Approval], target: Target, now: float) -> list[str]:
+def _waiting(
+    findings: Sequence[Finding],
+    given: Sequence[Approval],
+    target: Target,
+    required: Mapping[Finding, int],
+    now: float,
+) -> list[str]:
     """The findings that still need an approval, as `A1`."""
     from bedplate.release.approvals import approved
 
-    agent, stage, minimum = target.blueprint.name, target.blueprint.stage, target.blueprint.approvals
+    agent, stage = target.blueprint.name, target.blueprint.stage
     return [
         f"A{number}"
         for number, finding in enumerate(findings, 1)
-        if finding.effect != "narrower" and not approved(finding.digest(agent, stage), given, minimum, now)
+        if finding.effect != "narrower"
+        and not approved(finding.digest(agent, stage), given, required.get(finding, 0), now)
     ]
 
 

@@ -8,10 +8,9 @@ import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile
 from bedplate.cli.output import ago, say, show, show_json, strong, table
-from bedplate.cli.planscreen import counted
 
 if TYPE_CHECKING:
-    from bedplate.release.builds.compare import BuildDiff, FileChange
+    from bedplate.release.builds.compare import BuildDiff
 
 _NAMED = Annotated[str, typer.Argument(help="A digest's first digits, a stage, or `.` for the files as they are now.")]
 
@@ -104,22 +103,13 @@ def diff_screen(found: BuildDiff) -> str:
     parts = [head]
     if found.fields:
         parts += ["", "  manifest", table([(f.path, f"{f.old} → {f.new}", f.where) for f in found.fields], indent=4)]
-    files = [(_MARKS[f.action], f.path, _lines(f)) for f in found.files]
-    files += [(_MARKS[found.lock], "bedplate.lock", "")] if found.lock else []
+    files = [(f.symbol, f.path, f.what, f.lines, f.where) for f in (*found.files, *found.lock_file)]
     return "\n".join([*parts, "", "  files", table(files, indent=4)] if files else parts)
-
-
-_MARKS = {"added": "+", "removed": "-", "changed": "~"}
-
-
-def _lines(change: FileChange) -> str:
-    counted = ((change.added_lines, "+"), (change.removed_lines, "−"))
-    moved = [f"{sign}{n}" for n, sign in counted if n]
-    return f"{' '.join(moved)} {'line' if moved in (['+1'], ['−1']) else 'lines'}" if moved else ""
 
 
 def collect(file: ManifestFile = DEFAULT_FILE, as_json: AsJson = False) -> int:
     """Remove builds that nothing uses. Kept: what runs, the last ten releases of each stage, the build made last."""
+    from bedplate.cli.planscreen import counted
     from bedplate.problems import BedplateError, Problem
     from bedplate.release.builds.using import collect as remove
     from bedplate.release.folders import home_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,10 @@ Planned = Annotated[
     typer.Option("--plan", help="Apply what this receipt of `plan --out` says, or nothing.", metavar="FILE"),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Write a receipt that `--plan` takes.", metavar="FILE")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print the plan as Markdown, as a review has it.")]
+WithoutSecrets = Annotated[
+    bool, typer.Option("--without-secrets", help="Plan without looking up secrets: they count as unchanged.")
+]
 Override = Annotated[
     str | None,
     typer.Option(
@@ -56,7 +61,8 @@ def plan(
     file: ManifestFile = DEFAULT_FILE,
     stage: Stage = None,
     out: Out = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as a review has it.")] = False,
+    markdown: Markdown = False,
+    without_secrets: WithoutSecrets = False,
     parallel: Parallel = AT_ONCE,
     target: Targets = None,
     exclude: Excludes = None,
@@ -70,22 +76,28 @@ def plan(
     """Show what `up` would change and the verdict on it. Exit 2 when changes are pending, 0 when none are."""
     from bedplate.cli.progress import drifted, waiting
     from bedplate.release import make_plan
-    from bedplate.release.check import open_deployable
+    from bedplate.release.check import open_checked, open_deployable
     from bedplate.release.receipt import write_receipt
     from bedplate.release.releasing import receipt_of
 
     options = run_options(parallel, target, exclude, target_dependents, continue_on_error, refresh)
-    opened = replace(open_deployable(file, stage), engine=engine)
+    opened = replace((open_checked if without_secrets else open_deployable)(file, stage), engine=engine)
     with waiting(f"Planning {opened.label}", quiet=as_json):
         seen = None if as_json else drifted
-        found = make_plan(opened, allow_unsandboxed=allow_unsandboxed, options=options, on_event=seen)
+        found = make_plan(
+            opened,
+            allow_unsandboxed=allow_unsandboxed,
+            without_secrets=without_secrets,
+            options=options,
+            on_event=seen,
+        )
     if out:
         write_receipt(out, receipt_of(found, opened))
     return _show_plan(found, markdown=markdown, as_json=as_json, out=out)
 
 
 def _show_plan(found: Plan, *, markdown: bool, as_json: bool, out: Path | None) -> int:
-    from bedplate.cli.planscreen import next_steps, plan_screen
+    from bedplate.cli.planscreen import plan_screen
 
     if as_json:
         show_json(found.to_json())
@@ -95,8 +107,8 @@ def _show_plan(found: Plan, *, markdown: bool, as_json: bool, out: Path | None) 
         show(plan_markdown(found))
     else:
         show(plan_screen(found))
-        steps = next_steps(found)
-        if out and not found.verdict.blocks and not found.empty:
+        steps = found.verdict.next_steps
+        if out and steps and not found.verdict.blocks and steps[-1].startswith(("bedplate up", "bedplate promote")):
             steps = (f"{steps[-1]} --plan {out}",)
         if steps:
             say("\nNext:\n" + "\n".join(f"  {step}" for step in steps))
@@ -168,6 +180,8 @@ def promote(
     stage: Annotated[str, typer.Argument(help="The stage that gets the build.", metavar="STAGE")],
     file: ManifestFile = DEFAULT_FILE,
     look: Annotated[bool, typer.Option("--dry-run", help="Show the plan; run no gates and change nothing.")] = False,
+    markdown: Markdown = False,
+    without_secrets: WithoutSecrets = False,
     out: Out = None,
     planned: Planned = None,
     override: Override = None,
@@ -181,14 +195,17 @@ def promote(
     from bedplate.release.receipt import write_receipt
     from bedplate.release.releasing import reason_of, receipt_of
 
+    look = look or out is not None
+    _require_look(look, {"--markdown": markdown, "--without-secrets": without_secrets})
     reason, receipt = reason_of(override), _read(planned)
     promotion = open_promotion(file, stage)
     found = bring_on(
         promotion,
-        look=look or out is not None,
+        look=look,
         planned=receipt,
         override=reason,
         allow_unsandboxed=allow_unsandboxed,
+        without_secrets=without_secrets,
         on_event=Progress(quiet=as_json),
         on_answer=None if as_json else answers,
     )
@@ -199,8 +216,17 @@ def promote(
     elif found.release:
         _show_release(found.release, stage)
     else:
-        return _show_plan(found.plan, markdown=False, as_json=False, out=out)
+        return _show_plan(found.plan, markdown=markdown, as_json=False, out=out)
     return 0 if found.release else int(found.plan.verdict.exit)
+
+
+def _require_look(look: bool, options: Mapping[str, bool]) -> None:
+    from bedplate.problems import BedplateError, ExitCode, Problem
+
+    given = [name for name, there in options.items() if there]
+    if given and not look:
+        problem = Problem("BP701", f"{given[0]} is for a plan, and this promotes", fix="add --dry-run")
+        raise BedplateError(problem, exit_code=ExitCode.USAGE)
 
 
 def destroy(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage
-from bedplate.cli.output import ago, printable, say, show, show_json, strong, table, width
+from bedplate.cli.output import ago, printable, say, show, show_json, strong, width, wrapped_rows
 
 if TYPE_CHECKING:
     from bedplate.release.records import ReleaseRecord
@@ -44,7 +44,8 @@ def history(
         show(f"Nothing was released{f' to {name}' if name else ''} yet.")
     else:
         now = time.time()
-        show(table([("", "when", "build", "who", "status", "access", "verdict"), *(_row(r, now) for r in newest)]))
+        head = ("", "when", "build", "who", "status", "access", "verdict")
+        show("\n".join(wrapped_rows([head, *(_row(r, now) for r in newest)])))
         say("\nEverything of one: bedplate history show last" + (f" --stage {stage}" if stage else ""))
     return 0
 
@@ -78,12 +79,15 @@ def _refuse_options(context: typer.Context) -> None:
 def _releases(file: Any, stage: str | None) -> tuple[str, Sequence[ReleaseRecord]]:
     """The stage's name and its releases; none where it has no folder."""
     from bedplate.release.destroy import find_stage
-    from bedplate.release.records import ReleaseLog
+    from bedplate.release.records import ReleaseLog, require_fitting
+    from bedplate.release.status import stage_outputs
 
     found = find_stage(file, stage)
     if found is None:
         return stage or "", ()
-    return found.name, ReleaseLog(found.paths.releases).releases()
+    log = ReleaseLog(found.paths.releases)
+    require_fitting(log, str(stage_outputs(found.paths, found.name).get("buildDigest", "")))
+    return found.name, log.releases()
 
 
 def _chosen(number: str, stage: str, releases: Sequence[ReleaseRecord]) -> ReleaseRecord:

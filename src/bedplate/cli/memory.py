@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage, Yes
-from bedplate.cli.output import interactive, say, show, show_json, table
+from bedplate.cli.output import interactive, moment, say, show, show_json, table
 
 OneUser = Annotated[str, typer.Option("--user", "-u", help="The person, as callers name them.", metavar="ID")]
 
@@ -29,7 +29,7 @@ def show_memory(user: OneUser, file: ManifestFile = DEFAULT_FILE, stage: Stage =
         show_json({"schema": "bedplate.dev/memory/v1", "user": user, **found})
         return 0
     facts = found["facts"]
-    rows = [(str(f["created"]), str(f["text"])) for f in facts]
+    rows = [(moment(f["created"]), str(f["text"])) for f in facts]
     show(table(rows) if rows else f"  Nothing is remembered about {user}.")
     say(f"\n{len(facts)} facts, {len(found['sessions'])} conversations")
     return 0

@@ -14,15 +14,15 @@ ManifestFile = Annotated[Path, typer.Option("--file", "-f", help="The manifest."
 
 
 def _stage_names(incomplete: str) -> list[str]:
-    """For the shell's completion: the stages of ./agent.yaml. A manifest that cannot be read completes nothing."""
-    from bedplate.manifest.load import load
+    """For the shell's completion: the stages of ./agent.yaml. One of which no stage can be read completes nothing."""
+    from bedplate.manifest.load import examine
     from bedplate.problems import BedplateError
 
     try:
-        names = list(load(DEFAULT_FILE).stages)
+        loaded = examine(DEFAULT_FILE)
     except BedplateError:
         return []
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in loaded.stage_names or loaded.stages if name.startswith(incomplete)]
 
 
 DEFAULT_FILE = Path("agent.yaml")

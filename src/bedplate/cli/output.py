@@ -149,6 +149,13 @@ def _wrapped(aligned: Sequence[str], cells: Sequence[str], indent: int) -> str:
     return folded.fill("  ".join(filter(None, cells[1:])))
 
 
+def moment(unix: float) -> str:
+    """A point in time to the second, RFC 3339 in UTC."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(int(unix), UTC).isoformat().replace("+00:00", "Z")
+
+
 def ago(seconds: float) -> str:
     """A span of time in one unit: `12s`, `5m`, `3h`, `2d`."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):

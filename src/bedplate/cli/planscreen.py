@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _DETAILS = 8
 _VALUE = 24
 _FINDINGS = 20
+_FILES = 20
 _CASES = 5
 _FIRST = "shown, since nothing runs there yet; nobody has to approve it"
 
@@ -74,6 +75,7 @@ def _moved(suite: SuiteState) -> tuple[tuple[tuple[str, ...], str], ...]:
 def _sections(plan: Plan) -> Iterable[tuple[str, list[str]]]:
     yield "access", list(_access(plan))
     yield "infrastructure", list(_changes(plan.changes))
+    yield "files", list(_files(plan))
     yield "evals", [line for suite in plan.evals for line in _suite(suite)]
     if plan.origin:
         yield f"differs from {plan.origin.stage} only in", _differs(plan.origin.differs)
@@ -125,6 +127,15 @@ def _changes(changes: Sequence[Change]) -> Iterable[str]:
             yield f"        ! {change.loss}"
 
 
+def _files(plan: Plan) -> Iterable[str]:
+    shown = plan.files[:_FILES]
+    yield from wrapped_rows([(f.symbol, f.path, f.what, f.lines, f.where) for f in shown], indent=4)
+    if len(plan.files) > _FILES:
+        yield f"    … and {len(plan.files) - _FILES} more; all: bedplate plan --json"
+    if plan.files_note:
+        yield textwrap.fill(f"! {plan.files_note}", width(), initial_indent=" " * 4, subsequent_indent=" " * 6)
+
+
 def _suite(suite: SuiteState) -> Iterable[str]:
     """Only what is wrong or moved; gates that hold are counted in the summary."""
     missed = [g for g in suite.gates if g.outcome not in {"PASS", "notRun"}]
@@ -159,11 +170,6 @@ def _orphans(plan: Plan) -> Iterable[str]:
 def _verdict(plan: Plan) -> Iterable[str]:
     word = "stop" if plan.verdict.blocks else "go"
     yield textwrap.fill(f"{word}: {plan.verdict.line}.", width(), initial_indent="  ", subsequent_indent="    ")
-
-
-def next_steps(plan: Plan) -> tuple[str, ...]:
-    """The commands to type next, each once."""
-    return tuple(dict.fromkeys(cause.next for cause in plan.verdict.causes if cause.next))
 
 
 def number(value: float | None) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 
 from bedplate.access.findings import STATEMENTS
-from bedplate.cli.output import problem_text, strong, table
+from bedplate.cli.output import printable, problem_text, strong, table, width
 from bedplate.release.plan import Change
 from bedplate.review.model import Review, Row, StageReview, counted, groups
 
@@ -20,25 +21,36 @@ def review_screen(review: Review) -> str:
 
 
 def _lines(review: Review) -> Iterator[str]:
-    yield f"{strong(review.agent or review.file)}   {review.base.label} → {review.head.label}"
-    yield f"\n  {strong(review.headline)}: {review.line}"
+    yield f"{strong(printable(review.agent or review.file))}   {review.base.label} → {review.head.label}"
+    verdict = textwrap.fill(f"{review.headline}: {review.line}", width() - 2, subsequent_indent="  ")
+    yield f"\n{textwrap.indent(verdict, '  ')}"
     yield from (f"\n{problem_text(problem)}" for problem in review.problems)
     if review.rows:
-        yield from ("", "  access", table([_row(row) for row in review.rows[:_ROWS]], indent=4))
+        yield "\n  access"
+        yield from _access(review.rows[:_ROWS])
         yield from _more(review.rows)
     for names, stage in groups(review.changed):
         yield from _stage(", ".join(names), stage)
     if same := [stage.name for stage in review.stages if stage.kind == "same"]:
         yield f"\n  {', '.join(same)}: no change"
-    yield from (f"\n  note: {note}" for note in review.notes)
+    yield from (f"\n  note: {printable(note)}" for note in review.notes)
 
 
-def _row(row: Row) -> tuple[str, ...]:
+def _access(rows: Sequence[Row]) -> Iterator[str]:
+    """Each finding on a line, and below it where it stands and what it needs."""
+    heads = table([_head(row) for row in rows], indent=4).splitlines()
+    for row, head in zip(rows, heads, strict=True):
+        yield head
+        example = f"for example {row.finding.witness}" if row.finding.witness else ""
+        stages = ", ".join(f"{r.stage}{_STATES[r.state]}" for r in sorted(row.rulings, key=lambda r: r.state == "free"))
+        yield table([(" · ".join(filter(None, (stages, example))),)], indent=8)
+
+
+def _head(row: Row) -> tuple[str, ...]:
     finding = row.finding
     may = "" if finding.verb in STATEMENTS else "may "
     effect = finding.effect.upper() if row.widens else finding.effect
-    said = f"{finding.subject} {may}{finding.verb} {finding.object}"
-    return row.id, effect, said, finding.where, ", ".join(f"{r.stage}{_STATES[r.state]}" for r in row.rulings)
+    return row.id, effect, f"{finding.subject} {may}{finding.verb} {finding.object}", finding.where
 
 
 _STATES = {"needed": " needs approval", "approved": " approved", "free": ""}
@@ -58,6 +70,11 @@ def _stage(names: str, stage: StageReview) -> Iterator[str]:
     for change in stage.changes:
         yield table([(change.symbol, f"{change.kind} {change.name}", _note(change), change.where)], indent=4)
         yield from _details(change)
+    if stage.files:
+        shown = stage.files[:_ROWS]
+        yield table([(f.symbol, f.path, f.what, f.lines, f.where) for f in shown], indent=4)
+        if left := len(stage.files) - len(shown):
+            yield f"    … and {counted(left, 'more file')}; --json lists them all"
     yield from (f"    ! gates ask for less: {line}" for line in stage.loosened)
     evals = [(s.suite, _outcome(s.outcome), f"{s.passed}/{s.cases}" if s.cases else "") for s in stage.suites]
     if evals:

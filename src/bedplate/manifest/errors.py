@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bedplate.manifest.words import VERBS, one_verb, suggest
@@ -61,6 +62,30 @@ def translate(
             misspelt |= {(*path[:-1], likely) for likely in _instead(path, source.data)}
         problems.append(problem)
     return problems
+
+
+def uncovered(error: ValidationError, source: Source, blocked: Collection[Path]) -> list[Problem]:
+    """What a validation of a mended document says of how the keys of a mapping go together.
+
+    Pydantic asks that only where each key is right by itself. Nothing is said where a key that counts was left out.
+    """
+    found: list[Problem] = []
+    for detail in error.errors(include_url=False, include_input=True):
+        path = written_path(detail, source.data)
+        if detail["type"].startswith("BP") and not source.below(path, blocked) and not _incomplete(path, source):
+            at = "" if detail["ctx"]["detail"] else _at(source.written(path))
+            problem = _problem(detail, path, source)
+            found.append(replace(problem, detail=at or problem.detail))
+    return found
+
+
+_ALONE = {"id", "description", "scopes"}
+"""Keys on which no check of a mapping's keys depends."""
+
+
+def _incomplete(path: Path, source: Source) -> bool:
+    lost = {gone[-1] for gone in source.lost if gone[:-1] == path} - _ALONE
+    return not lost.isdisjoint((*_known(path, source.data), *(VERBS if path[-2:-1] == ("scopes",) else ())))
 
 
 def written_path(detail: ErrorDetails, data: Any) -> Path:

@@ -42,7 +42,7 @@ class StageManifest:
         cut = frozenset(self.source.written(path) for path in paths)
         if not cut:
             return self
-        manifest, source = mended(self.source, Gaps(cut))
+        manifest, source, _ = mended(self.source, Gaps(cut))
         return replace(self, manifest=manifest, source=source)
 
 
@@ -241,7 +241,9 @@ class _Checks:
         else:
             if not gaps:
                 return manifest, source, gaps
-        return *mended(source, gaps), gaps
+        manifest, source, found_later = mended(source, gaps, blocked)
+        self.problems += found_later
+        return manifest, source, gaps
 
     def _fixed_sections(self) -> Iterator[tuple[Path, Problem]]:
         """Overlays leave alone what is the same in every stage."""

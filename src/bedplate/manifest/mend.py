@@ -6,13 +6,14 @@ that was left out. It is for checking only: whoever finds a problem refuses the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bedplate.manifest.errors import meant, written_path
+from bedplate.manifest.errors import meant, uncovered, written_path
 from bedplate.manifest.overlay import Source
 from bedplate.manifest.yamltree import Path
+from bedplate.problems import Problem
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -75,17 +76,22 @@ class Gaps:
         return Gaps(frozenset(cut), frozenset(absent))
 
 
-def mended(source: Source, gaps: Gaps) -> tuple[Manifest, Source]:
-    """The manifest without `gaps` and without what cannot stand without those; nothing is reported."""
+def mended(source: Source, gaps: Gaps, blocked: Collection[Path] = ()) -> tuple[Manifest, Source, list[Problem]]:
+    """The manifest without `gaps` and without what cannot stand without those, and what the gaps had hidden.
+
+    Nothing is said of what is written at or below a `blocked` path of the file.
+    """
     from pydantic import ValidationError
 
     from bedplate.manifest.models import Manifest
 
+    found: list[Problem] = []
     while True:
         part = _without(source, gaps)
         try:
-            return Manifest.model_validate(part.data), part
+            return Manifest.model_validate(part.data), part, found
         except ValidationError as error:
+            found += uncovered(error, part, blocked)
             wider = gaps.widened(error, part)
             if wider.cut == gaps.cut:  # cannot happen: what has no stand-in is a part that is there
                 raise

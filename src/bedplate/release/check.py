@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedplate.blueprint.model import Blueprint, SecretRef
-from bedplate.blueprint.resolve import Draft, draft, drafts
-from bedplate.manifest.load import examine, in_order
+from bedplate.blueprint.resolve import BuildInputs, Draft, draft, drafts
+from bedplate.manifest.load import LoadedManifest, examine, in_order
 from bedplate.manifest.overlay import ANY
 from bedplate.problems import BedplateError, Problem, Severity
 from bedplate.release.target import Target, target
@@ -24,13 +24,16 @@ class Validated:
 
     blueprints: tuple[Blueprint, ...]
     warnings: tuple[Problem, ...]
+    loaded: LoadedManifest
+    inputs: BuildInputs
 
 
 def validate(manifest: Path) -> Validated:
     """Check every stage. Raises BedplateError with all problems of all stages, each once."""
-    made = drafts(examine(manifest))
+    loaded = examine(manifest)
+    made = drafts(loaded)
     warnings = _raise_errors(p for one in made for p in _problems_of_draft(one))
-    return Validated(tuple(one.sketch for one in made), warnings)
+    return Validated(tuple(one.sketch for one in made), warnings, loaded, made[0].inputs)
 
 
 def open_checked(manifest: Path, stage: str | None) -> Target:

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bedplate.engine.api import DEFAULTS, Engine, EventSink, Options
-from bedplate.problems import BedplateError, Problem
-from bedplate.release.deployment import Deployment, prepare
+from bedplate.problems import BedplateError, ExitCode, Problem
+from bedplate.release.deployment import Deployment, prepare, standing_in
 from bedplate.release.plan import Plan
 from bedplate.release.planning import make, question
 from bedplate.release.receipt import PlanReceipt, require_same
 from bedplate.release.records import ReleaseLog
 from bedplate.release.releasing import held, may_go_on, receipt_of, release
 from bedplate.release.target import Target
-from bedplate.release.tools import tool_states
+from bedplate.release.tools import tool_states, tool_troubles
+from bedplate.release.verdict import Cause, Verdict
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,15 @@ def make_plan(
     target: Target,
     *,
     allow_unsandboxed: bool = False,
+    without_secrets: bool = False,
     options: Options = DEFAULTS,
     on_event: EventSink | None = None,
 ) -> Plan:
-    """What `up` would do. Changes nothing."""
+    """What `up` would do. Changes nothing. `without_secrets`: they are not looked up and count as unchanged."""
     from bedplate.release.builds.make import previewed
 
-    deployment = prepare(previewed(target), allow_unsandboxed, options)
+    secrets = standing_in(target) if without_secrets else None
+    deployment = prepare(previewed(target), allow_unsandboxed, options, secrets)
     return make(question(deployment), deployment.preview(on_event), stages=tuple(target.loaded.stages))
 
 
@@ -88,6 +91,7 @@ def up(
     with BuildStore(target.home).holding(), held(target, "up") as log:
         deployment = prepare(deployable(target), allow_unsandboxed, options)
         plan = make(question(deployment), deployment.preview(), stages=tuple(target.loaded.stages))
+        plan = _around_promotion(plan, target)
         if planned is not None:
             require_same(planned, receipt_of(plan, target))
         if not may_go_on(plan, override):
@@ -133,11 +137,20 @@ def _collect(target: Target) -> tuple[str, ...]:
     return ()
 
 
+def _around_promotion(plan: Plan, target: Target) -> Plan:
+    """The plan of an `up` that an override lets past `promote`: the verdict says so, and the record with it."""
+    source = target.blueprint.promoted_from
+    if source is None or plan.empty:
+        return plan
+    text = f"{plan.stage} takes its builds from {source}: its gates were not run, its order not checked"
+    around = Cause(ExitCode.GATE_FAILED, text, f"bedplate promote {plan.stage}")
+    return replace(plan, verdict=Verdict((around, *plan.verdict.causes)))
+
+
 def _troubles(engine: Engine, target: Target) -> tuple[str, ...]:
     found = []
     for resource in engine.resources(target.stack):
         unread = (resource.old_outputs or {}).get("unread")
         if isinstance(unread, Mapping) and unread.get("count"):
             found.append(f"{unread['count']} documents of {resource.name} cannot be read: {'; '.join(unread['first'])}")
-    tools = tool_states(target.paths).items()
-    return (*found, *(f"tool {name}: {state.get('reason')}" for name, state in tools if state["state"] == "failed"))
+    return (*found, *tool_troubles(tool_states(target.paths)))

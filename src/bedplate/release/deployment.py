@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedplate.blueprint.model import to_json
+from bedplate.blueprint.model import secrets_of, to_json
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import DEFAULTS, Engine, Event, EventSink, Options, Outcome, Program
 from bedplate.engine.interrupts import stoppable
@@ -92,8 +92,15 @@ def told_to(on_event: EventSink | None) -> Callable[[str], None]:
     return tell
 
 
-def prepare(target: Target, allow_unsandboxed: bool, options: Options = DEFAULTS) -> Deployment:
+def prepare(
+    target: Target,
+    allow_unsandboxed: bool,
+    options: Options = DEFAULTS,
+    secrets: Mapping[str, str] | None = None,
+) -> Deployment:
     """Load what planning needs. Raises BP707 where this machine cannot isolate and that was not allowed.
+
+    `secrets` holds their values by variable (default: this process's).
 
     The sandbox is tried in a process of its own; meanwhile Pulumi is loaded.
     """
@@ -102,19 +109,28 @@ def prepare(target: Target, allow_unsandboxed: bool, options: Options = DEFAULTS
     require_usable(target.paths)
     with ThreadPoolExecutor(1) as pool:
         sandbox, program = pool.submit(choose_sandbox, allow_unsandboxed), _program()
-        return Deployment(target, engine_for(target), program, sandbox.result(), options)
+        return Deployment(target, engine_for(target, secrets), program, sandbox.result(), options)
 
 
-def engine_for(target: Target) -> Engine:
-    """The engine that manages this target."""
+def engine_for(target: Target, secrets: Mapping[str, str] | None = None) -> Engine:
+    """The engine that manages this target. `secrets` are the values by variable (default: this process's)."""
     declared = target.loaded.manifest.stages.get(target.blueprint.stage)
     engine, backend = (declared.engine or "", declared.backend or "") if declared else ("", "")
-    return engine_of(target.paths, target.home, target.engine, declared=engine, backend=backend)
+    return engine_of(target.paths, target.home, target.engine, declared=engine, backend=backend, secrets=secrets)
 
 
 def engine_in(paths: StagePaths, home: Path) -> Engine:
     """The engine of a stage that is deployed. `home` is the project's folder."""
     return engine_of(paths, home)
+
+
+def standing_in(target: Target) -> dict[str, str]:
+    """An environment to plan with where secrets are not to be known: each has the value that is deployed.
+
+    So none counts as changed. One that was never deployed has a value that is none.
+    """
+    files = {ref.variable: target.paths.secret(name) for name, ref in secrets_of(target.blueprint).items()}
+    return {variable: file.read_text("utf-8") if file.exists() else "unknown" for variable, file in files.items()}
 
 
 def choose_sandbox(allow_unsandboxed: bool) -> str:

@@ -38,11 +38,11 @@ def find_stage(manifest: Path, stage: str | None) -> DeployedStage | None:
 
 
 def first_stage(manifest: Path) -> str:
-    """The first stage of the manifest."""
-    from bedplate.blueprint.resolve import stages
-    from bedplate.manifest.load import load
+    """The first stage of the manifest, also of one with problems: they are no reason to keep what runs."""
+    from bedplate.manifest.load import examine
 
-    return stages(load(manifest))[0]
+    loaded = examine(manifest)
+    return (loaded.stage_names or tuple(loaded.stages))[0]
 
 
 def losses(stage: DeployedStage) -> dict[str, int]:

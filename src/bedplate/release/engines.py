@@ -30,6 +30,7 @@ def engine_of(
     declared: str = "",
     backend: str = "",
     environment: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> Engine:
     """The engine of a stage: asked for by name, by `BEDPLATE_ENGINE`, declared in the manifest, or what deployed it.
 
@@ -53,19 +54,23 @@ def engine_of(
                 fix=f"go on with --engine {owner}, or move it: `bedplate engine --use {wanted} --stage {stage}`",
             )
         )
-    return named(wanted or owner or EMBEDDED, paths, project, backend)
+    return named(wanted or owner or EMBEDDED, paths, project, backend, secrets)
 
 
-def named(name: str, paths: StagePaths, project: Path, backend: str = "") -> Engine:
-    """The engine of this name, whatever the stage belongs to."""
+def named(
+    name: str, paths: StagePaths, project: Path, backend: str = "", secrets: Mapping[str, str] | None = None
+) -> Engine:
+    """The engine of this name, whatever the stage belongs to. `secrets` stand in for those of this process."""
     if name == PULUMI:
         from bedplate.engine.pulumi import PulumiEngine
 
+        if secrets is not None:  # the CLI's plugin looks them up by itself
+            raise BedplateError(Problem("BP264", "the pulumi engine cannot plan without the secrets"))
         return PulumiEngine(backend)
     from bedplate.engine.embedded import EmbeddedEngine
     from bedplate.providers.bedplate import registry
 
-    return EmbeddedEngine(registry(paths, project))
+    return EmbeddedEngine(registry(paths, project, secrets))
 
 
 def reader_of(paths: StagePaths) -> Engine:

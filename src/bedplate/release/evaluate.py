@@ -132,7 +132,7 @@ async def _evaluate(run: _Run, suites: Sequence[EvalSuite]) -> list[SuiteReport]
                 reports.append(await _run(run, suite, dataset, ask))
     finally:
         for user in users:
-            store.forget(blueprint.name, user)
+            store.forget(str(stage.outputs.get("agent") or blueprint.name), user)  # it may have been renamed since
         store.close()
     return reports
 

@@ -1,7 +1,7 @@
 """The gates before a promotion: the suites marked `promote`, with the target stage's behaviour, from the build.
 
-Goes in: the target and its source, both of one build. Comes out: reports. Where the source behaves as the target would,
-the questions go to it; else to a temporary stage, which leaves nothing behind but the results.
+Goes in: the target. Comes out: reports. The questions go to a temporary stage that nobody else brings up or asks, so
+that what answers is this build and no other; it leaves nothing behind but the results.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedplate.blueprint.paths import StagePaths
@@ -16,7 +17,6 @@ from bedplate.release.deployment import prepare
 from bedplate.release.destroy import DeployedStage, destroy
 from bedplate.release.evaluate import evaluate
 from bedplate.release.running import RunningStage, running_stage
-from bedplate.release.status import processes_of
 from bedplate.release.target import Target
 
 if TYPE_CHECKING:
@@ -26,24 +26,16 @@ if TYPE_CHECKING:
 
 def run_gates(
     target: Target,
-    source: Target,
+    results: Path,
     allow_unsandboxed: bool,
     progress: Callable[[Progress], None] | None,
 ) -> tuple[SuiteReport, ...]:
-    """Run the suites that a promotion needs; results are kept in the source stage. Raises BedplateError."""
+    """Run the suites that a promotion needs, and keep their reports in `results`. Raises BedplateError."""
     names = [suite.name for suite in target.blueprint.evals if "promote" in suite.run_on]
     if not names:
         return ()
-    results = source.paths.evals
-    if source.blueprint.digests.behaviour == target.blueprint.digests.behaviour and _runs(source):
-        return tuple(evaluate(running_stage(source), names, progress=progress, results=results))
     with temporary_stage(target, allow_unsandboxed) as stage:
         return tuple(evaluate(stage, names, progress=progress, results=results))
-
-
-def _runs(target: Target) -> bool:
-    processes = processes_of(target.paths)
-    return bool(processes) and all(process["state"] == "running" for process in processes)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 from bedplate.access.findings import Finding
 from bedplate.release.approvals import Approval
 from bedplate.release.behaviour import SuiteState
+from bedplate.release.builds.compare import FileChange
 from bedplate.release.cost import Cost
 from bedplate.release.verdict import Verdict
 
@@ -115,6 +116,10 @@ class Plan:
     """The last release of the stage; 0 for none."""
     origin: Origin | None = None
     orphans: tuple[str, ...] = ()
+    files: tuple[FileChange, ...] = ()
+    """What differs from the deployed build and nothing above tells: code, datasets, packages, other fields."""
+    files_note: str = ""
+    """Why `files` cannot be told; "" where they are."""
 
     @property
     def empty(self) -> bool:
@@ -150,6 +155,7 @@ class Plan:
                 "findings": findings,
             },
             "infrastructure": {"changes": [asdict(c) for c in self.changes], "unchanged": self.unchanged},
+            "files": {"changes": [asdict(file) for file in self.files], "note": self.files_note},
             "evals": [asdict(suite) for suite in self.evals],
             "cost": asdict(self.cost),
             "verdict": self.verdict.to_json(),

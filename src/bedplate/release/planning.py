@@ -7,26 +7,30 @@ results, and changes nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bedplate.access.findings import compare
 from bedplate.blueprint.digest import digest_of
 from bedplate.blueprint.model import Blueprint, from_json
 from bedplate.blueprint.paths import StagePaths
-from bedplate.blueprint.reach import documents, reach
+from bedplate.blueprint.reach import documents
 from bedplate.engine.api import Engine, Outcome, StackRef, Step
+from bedplate.problems import BedplateError
 from bedplate.release.approvals import approved, read_approvals, standing
 from bedplate.release.approve import require_honest
 from bedplate.release.behaviour import SuiteState, results_in, suites_of
+from bedplate.release.builds.compare import FileChange
+from bedplate.release.builds.sides import sides_of_stage
+from bedplate.release.builds.told import untold
 from bedplate.release.changes import changes_of
 from bedplate.release.cost import cost_of
 from bedplate.release.deployment import Deployment
 from bedplate.release.folders import deployed_stages
-from bedplate.release.plan import KINDS, Access, Origin, Plan
-from bedplate.release.records import ReleaseLog
+from bedplate.release.plan import KINDS, Access, Change, Origin, Plan
+from bedplate.release.reaching import reaching
+from bedplate.release.records import ReleaseLog, require_fitting
 from bedplate.release.target import PROJECT, Target
 from bedplate.release.verdict import Verdict, judge, needing_approval
 
@@ -57,8 +61,12 @@ def deployed_in(engine: Engine, home: Path, stage: str) -> Deployed:
     paths = StagePaths.of(home, stage)
     stack = StackRef(PROJECT, stage, paths.folder)
     resources = engine.resources(stack)
-    last = ReleaseLog(paths.releases).last_applied()
-    return Deployed(stage, resources, engine.outputs(stack), _blueprint_in(resources), last.number if last else 0)
+    outputs = engine.outputs(stack)
+    log = ReleaseLog(paths.releases)
+    if log.path.exists():  # where it is gone, with its head, a new one begins
+        require_fitting(log, str((outputs or {}).get("buildDigest", "")))
+    last = log.last_applied()
+    return Deployed(stage, resources, outputs, _blueprint_in(resources), last.number if last else 0)
 
 
 def _blueprint_in(resources: Iterable[Step]) -> Blueprint | None:
@@ -114,6 +122,7 @@ def make(asked: Question, outcome: Outcome, stages: tuple[str, ...] | None = Non
     steps = [step for step in outcome.steps if step.type in KINDS]
     changes = tuple(changes_of(steps, blueprint, asked.target.manifest.name))
     access, evals = access_of(asked), _evals(asked)
+    files, files_note = _files(asked, changes, access)
     lost = [name for name in deployed_stages(asked.target.home) if stages is not None and name not in stages]
     return Plan(
         agent=blueprint.name,
@@ -134,16 +143,30 @@ def make(asked: Question, outcome: Outcome, stages: tuple[str, ...] | None = Non
         release=deployed.release,
         origin=asked.origin,
         orphans=tuple(lost),
+        files=files,
+        files_note=files_note,
     )
+
+
+def _files(asked: Question, changes: Sequence[Change], access: Access) -> tuple[tuple[FileChange, ...], str]:
+    """What else differs from the build that runs in the stage, or why that cannot be told."""
+    running, target = asked.deployed.blueprint, asked.target
+    if running is None or running.digests.build == target.inputs.digest:
+        return (), ""
+    try:
+        old, new = sides_of_stage(target, running.digests.build)
+        return untold(old, new, changes, access.findings), ""
+    except BedplateError as error:
+        return (), f"unknown, the deployed build cannot be read: {error.problems[0].summary}"
 
 
 def access_of(asked: Question) -> Access:
     """What the stage would gain and lose, and which of it has its approvals."""
     blueprint, baseline = asked.target.blueprint, asked.baseline
-    old = reach(baseline.blueprint) if baseline and baseline.blueprint else None
-    findings = compare(old, reach(blueprint), _known(asked))
+    found = reaching(baseline.blueprint if baseline else None, blueprint, _known(asked))
+    findings = found.findings
     # Where there is nothing to compare with, access is shown, and nobody has to approve that a first stage begins.
-    required = blueprint.approvals if baseline else 0
+    required = found.required if baseline else 0
     on_file = read_approvals(asked.target.home, blueprint.stage) if required else ()
     require_honest(on_file, findings, blueprint.name, blueprint.stage)
     digests = {name: finding.digest(blueprint.name, blueprint.stage) for name, finding in needing_approval(findings)}

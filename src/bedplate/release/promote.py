@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bedplate.access.findings import Finding
 from bedplate.blueprint.model import Blueprint, to_json
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import EventSink
@@ -20,14 +19,14 @@ from bedplate.release.builds.make import open_tree
 from bedplate.release.builds.store import BuildStore
 from bedplate.release.check import require_secrets
 from bedplate.release.deploy import Release, carry_out, tidied
-from bedplate.release.deployment import Deployment, prepare
+from bedplate.release.deployment import Deployment, prepare, standing_in
 from bedplate.release.folders import deployed_stages
 from bedplate.release.gates import run_gates
-from bedplate.release.plan import Detail, Origin, Plan
+from bedplate.release.plan import Access, Detail, Origin, Plan
 from bedplate.release.planning import access_of, asked_of, make, question
 from bedplate.release.receipt import PlanReceipt, require_same
 from bedplate.release.records import ReleaseLog, ReleaseRecord
-from bedplate.release.releasing import held, may_go_on, receipt_of
+from bedplate.release.releasing import held, is_recorded, may_go_on, receipt_of
 from bedplate.release.status import stage_outputs
 from bedplate.release.target import Target
 from bedplate.release.wording import differences
@@ -88,14 +87,20 @@ def promote(
     planned: PlanReceipt | None = None,
     override: str = "",
     allow_unsandboxed: bool = False,
+    without_secrets: bool = False,
     on_plan: Callable[[Plan], None] = lambda _: None,
     on_event: EventSink | None = None,
     on_answer: Callable[[Progress], None] | None = None,
 ) -> Promoted:
     """Plan, check the order and the approvals, run the gates, apply. `look` stops after the plan and changes nothing.
 
+    With `look` and `without_secrets` they are not looked up and count as unchanged.
+
     Raises BP210 (exit 6) where another release of the stage is under way, BP773 (exit 7) for a stale plan.
     """
+    if look and without_secrets:
+        unread = prepare(promotion.target, allow_unsandboxed, secrets=standing_in(promotion.target))
+        return Promoted(_plan(unread, promotion))
     require_secrets(promotion.target)
     deployment = prepare(promotion.target, allow_unsandboxed)
     if look:
@@ -105,9 +110,10 @@ def promote(
         on_plan(plan)
         if planned is not None:
             require_same(planned, receipt_of(plan, promotion.target))
-        if plan.empty or not may_go_on(plan, override):
+        if is_recorded(plan, log) or (plan.verdict.waits and not override):
             return Promoted(plan)
-        reports = run_gates(promotion.target, promotion.source, allow_unsandboxed, on_answer)
+        # Whatever an earlier run said, the gates run again: what failed once may have been the machine's fault.
+        reports = run_gates(promotion.target, promotion.source.paths.evals, allow_unsandboxed, on_answer)
         plan = _plan(deployment, promotion)
         if not may_go_on(plan, override):
             return Promoted(plan, reports)
@@ -120,10 +126,10 @@ def _plan(deployment: Deployment, promotion: Promotion) -> Plan:
     return make(question(deployment, promotion.origin), deployment.preview())
 
 
-def findings_of(target: Target) -> tuple[Finding, ...]:
-    """The findings of the stage's plan, in the order of their ids.
+def access_for(target: Target) -> Access:
+    """What the stage's plan says of access.
 
-    For a stage that builds are promoted to these are of the build that it would get, where there is one yet.
+    For a stage that builds are promoted to it is that of the build that it would get, where there is one yet.
     """
     from bedplate.release.deployment import engine_for
 
@@ -133,12 +139,12 @@ def findings_of(target: Target) -> tuple[Finding, ...]:
         except BedplateError as error:
             if error.problems[0].code != "BP780":
                 raise
-    return access_of(asked_of(target, engine_for(target))).findings
+    return access_of(asked_of(target, engine_for(target)))
 
 
 def _source(home: Path, stage: str, manifest: Path) -> ReleaseRecord:
     """The last release of the stage that builds for `stage` come from, as the build itself says."""
-    for name in deployed_stages(home):
+    for name in _in_likely_order(home, stage, manifest):
         record = ReleaseLog(StagePaths.of(home, name).releases).last_applied()
         if record is not None and _feeds(home, record, stage):
             _require_running(home, record)
@@ -146,11 +152,26 @@ def _source(home: Path, stage: str, manifest: Path) -> ReleaseRecord:
     raise _no_source(stage, manifest)
 
 
-def _feeds(home: Path, record: ReleaseRecord, stage: str) -> bool:
+def _in_likely_order(home: Path, stage: str, manifest: Path) -> list[str]:
+    """The other stages; first the one that the working tree names, so that damage elsewhere stops nothing."""
     from bedplate.manifest.load import load
 
-    build = BuildStore(home).open(record.build)
-    declared = load(build.tree / build.manifest.path).stages.get(stage)
+    others = [name for name in deployed_stages(home) if name != stage]
+    try:
+        declared = load(manifest).stages.get(stage)
+    except BedplateError:  # it may be broken: what was built counts
+        return others
+    return sorted(others, key=lambda name: declared is None or name != declared.promoted_from)
+
+
+def _feeds(home: Path, record: ReleaseRecord, stage: str) -> bool:
+    """Whether the manifest of a released build promotes it to `stage`. The build is verified when it is used."""
+    from bedplate.manifest.load import parse
+
+    store = BuildStore(home)
+    build = store.recorded(record.build)
+    text = store.blob(build.manifest.sha256).read_text("utf-8-sig")
+    declared = parse(text, build.manifest.path, home).stages.get(stage)
     return declared is not None and declared.promoted_from == record.stage
 
 
@@ -161,7 +182,8 @@ def _require_running(home: Path, record: ReleaseRecord) -> None:
     if last.number != record.number or runs != record.build:
         later = last.number != record.number
         what = f"release {last.number} {last.status}" if later else "it runs another build"
-        fix = f"bring it up again: `bedplate up --stage {record.stage}`"
+        again = f"bedplate promote {record.stage}" if record.from_stage else f"bedplate up --stage {record.stage}"
+        fix = f"bring it to its end: `{again}`"
         raise BedplateError(Problem("BP784", f"{record.stage} does not run its last release: {what}", fix=fix))
 
 

@@ -101,8 +101,10 @@ def _moved(old: PlanReceipt, new: PlanReceipt) -> Iterator[str]:
         yield f"access was compared with {old.baseline} and is with {new.baseline}"
     yield from _lines("the plan", _words(old.changes, _change), _words(new.changes, _change))
     yield from _lines("access", _words(old.findings, _finding), _words(new.findings, _finding))
-    if canonical(old.verdict) != canonical(new.verdict):
+    if old.verdict.get("line") != new.verdict.get("line"):
         yield f"the verdict was “{old.verdict.get('line')}” and is “{new.verdict.get('line')}”"
+    elif canonical(old.verdict) != canonical(new.verdict):
+        yield "the verdict rests on other causes"
 
 
 def _parts(old: Mapping[str, str], new: Mapping[str, str]) -> str:
@@ -178,8 +180,8 @@ def _parsed(document: dict[str, Any], path: Path) -> PlanReceipt:
     written = {_CAMEL.get(f.name, f.name): f.name for f in fields(PlanReceipt)}
     try:
         receipt = PlanReceipt(**{name: document[key] for key, name in written.items()})
-        whole = canonical(receipt.to_json()) == canonical(document) and not moved(receipt, receipt)
         _require_mappings(receipt.parts, receipt.verdict)
+        whole = canonical(receipt.to_json()) == canonical(document) and not moved(receipt, receipt)
     except (KeyError, TypeError, ValueError) as error:
         raise _refused(path, "is damaged", f"{error!s} is missing or wrong") from error
     if not whole:

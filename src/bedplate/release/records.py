@@ -179,6 +179,16 @@ class ReleaseLog:
         return False
 
 
+def require_fitting(log: ReleaseLog, running: str) -> None:
+    """Raises BP770 where the record does not know the build that runs (its digest; "" where nothing does).
+
+    Whoever rewrites the whole chain can still cut off releases of the same build: only signed evidence would tell.
+    """
+    if running and running not in {release.build for release in log.releases()}:
+        what = f"it does not know build {running.removeprefix('sha256:')[:12]}, which runs"
+        raise broken(log.path, 0, what)
+
+
 def who(environment: Mapping[str, str]) -> dict[str, str]:
     """Who releases: `user` of the operating system; in GitHub's and GitLab's CI also `ci`, `actor` and `run` (URL).
 

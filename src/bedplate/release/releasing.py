@@ -76,8 +76,16 @@ def release(
     except BedplateError as error:
         recorder.end("failed", {"problem": f"{error.problems[0].code} {error.problems[0].summary}"})
         raise
+    if not is_recorded(plan, log):
+        recorder.begin()  # nothing was left to be done, of what an earlier run had not brought to its end
     recorder.end("applied", {})
     return outcome, recorder.number
+
+
+def is_recorded(plan: Plan, log: ReleaseLog) -> bool:
+    """Whether there is nothing to do and the record says so: its last release was applied, and is of this build."""
+    releases = log.releases()
+    return plan.empty and bool(releases) and (releases[-1].status, releases[-1].build) == ("applied", plan.build)
 
 
 @dataclass
@@ -91,11 +99,15 @@ class _Recorder:
 
     def __call__(self, event: Event) -> None:
         looks = event.step is not None and event.step.op == "refresh"
-        if event.kind == "started" and not looks and not self.number:
-            self.number = self.log.next_number()
-            self.log.append("started", self.number, self.body)
+        if event.kind == "started" and not looks:
+            self.begin()
         if self.on_event:
             self.on_event(event)
+
+    def begin(self) -> None:
+        if not self.number:
+            self.number = self.log.next_number()
+            self.log.append("started", self.number, self.body)
 
     def end(self, kind: Any, body: Mapping[str, Any]) -> None:
         if self.number:

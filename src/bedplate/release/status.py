@@ -12,7 +12,7 @@ from bedplate.engine.api import Engine, StackRef
 from bedplate.problems import BedplateError
 from bedplate.release.folders import deployed_stages
 from bedplate.release.target import PROJECT, open_target
-from bedplate.release.tools import tool_states
+from bedplate.release.tools import tool_states, tool_troubles
 
 SHARED = "one agent process serves all users; each turn is bound to its caller by a capability"
 """How users are kept apart on the local target (docs/sandbox.md)."""
@@ -58,7 +58,10 @@ def stage_status(manifest: Path, stage: str | None) -> StageStatus:
     if outputs and build and build != deployed_build:
         troubles.append("the manifest differs from what runs; see `bedplate plan`")
     tools = tool_states(paths)
-    troubles += [f"tool {tool}: {state.get('reason')}" for tool, state in tools.items() if state["state"] == "failed"]
+    if any(p["name"] == "gateway" and p["state"] == "running" for p in processes):
+        troubles += tool_troubles(tools)
+    else:  # what a gateway that was killed said of them last
+        tools = {tool: {"state": "failed", "reason": "no gateway runs", "operations": 0} for tool in tools}
     return StageStatus(
         label=f"{outputs.get('agent') or manifest.name} → {name}",
         deployed=bool(outputs),

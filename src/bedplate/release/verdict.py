@@ -41,12 +41,24 @@ class Verdict:
         return self.exit not in {ExitCode.OK, ExitCode.CHANGES_PENDING}
 
     @property
+    def waits(self) -> bool:
+        """Whether an approval is missing."""
+        return any(cause.exit is ExitCode.NEEDS_APPROVAL for cause in self.causes)
+
+    @property
     def line(self) -> str:
         """The verdict in one line, without a period."""
         stopping = [c.text for c in self.causes if c.exit not in {ExitCode.OK, ExitCode.CHANGES_PENDING}]
         if stopping:
             return "; ".join(stopping)
         return "ready" if self.exit is ExitCode.CHANGES_PENDING else "nothing to do"
+
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """The commands to type next, each once. Applying is one only where an approval is all that is missing."""
+        stuck = self.exit not in {ExitCode.OK, ExitCode.CHANGES_PENDING, ExitCode.NEEDS_APPROVAL}
+        causes = [c for c in self.causes if c.next and not (stuck and c.exit is ExitCode.CHANGES_PENDING)]
+        return tuple(dict.fromkeys(cause.next for cause in causes))
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as JSON values."""

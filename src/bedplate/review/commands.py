@@ -33,12 +33,12 @@ def _commands(review: Review, file: str) -> Iterator[str]:
 
 
 def _approvals(review: Review, file: str) -> Iterator[str]:
-    needed = review.needed
+    needed, base = review.needed, shlex.quote(review.base.asked)
     for row, ruling in needed[:_APPROVALS]:
         digest, stage = ruling.digest.removeprefix("sha256:")[:12], shlex.quote(ruling.stage)
-        yield f'bedplate approve {digest}{file} --stage {stage} --reason "…" --expires 30d   # {row.id}'
+        yield f'bedplate approve {digest}{file} --stage {stage} --base {base} --reason "…" --expires 30d   # {row.id}'
     if len(needed) > _APPROVALS:
-        yield f"# … and {len(needed) - _APPROVALS} more: `bedplate plan --stage …` lists them"
+        yield f"# … and {len(needed) - _APPROVALS} more: `bedplate approvals --stage …` lists them"
     if needed:
         yield 'git add approvals && git commit -m "…" && git push'
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from bedplate import __version__
 from bedplate.access.findings import STATEMENTS, Finding
 from bedplate.problems import Problem
 from bedplate.release.behaviour import SuiteState
+from bedplate.release.builds.compare import FileChange
 from bedplate.release.plan import Change
 from bedplate.review.commands import next_commands
 from bedplate.review.escape import cell, code, fence, receipt
@@ -27,6 +28,7 @@ _DIGESTS = 100
 _DETAILS = 8
 _COMMAND = 4096
 """Characters of a command, which is of no use when it is cut."""
+_T = TypeVar("_T")
 Linker = Callable[[str], str]
 """The address of `FILE:LINE` at the head commit; "" where none is known."""
 
@@ -81,7 +83,8 @@ class _Writer:
         yield f"**{review.line}**"
         yield ""
         yield self._revisions()
-        for part in (self._problems(), self._access(), self._stages(), self._behaviour(), self._cost(), self._next()):
+        sections = (self._access(), self._stages(), self._files(), self._behaviour(), self._cost(), self._next())
+        for part in (self._problems(), *sections):
             shown = list(part)
             yield from ["", *shown] if shown else []
         yield from self._notes()
@@ -118,15 +121,15 @@ class _Writer:
         # Few columns: on a phone the rest of a wide table is out of sight.
         example = f"for example {cell(row.finding.witness)}" if row.finding.witness else ""
         below = " · ".join(filter(None, (example, self._place(row.finding.where))))
-        said = f"{_said(row.finding)}<br>{below}" if below else _said(row.finding)
-        return f"| {row.id} {word} | {said} | {self._rulings(row)} |"
+        text = f"{said(row.finding)}<br>{below}" if below else said(row.finding)
+        return f"| {row.id} {word} | {text} | {self._rulings(row)} |"
 
     def _rulings(self, row: Row) -> str:
-        shown = row.rulings[: max(self.most, 1)]
+        """What has a ruling first, so that it cannot be read as that of the stages before it."""
+        ruled = sorted(row.rulings, key=lambda r: r.state == "free")
+        shown = ruled[: max(self.most, 1)]
         words = [cell(r.stage) + _ruling(r.state, r.approvers) for r in shown]
-        return ", ".join(words) + (
-            f" and {len(row.rulings) - len(shown)} more" if len(row.rulings) > len(shown) else ""
-        )
+        return ", ".join(words) + (f" and {len(ruled) - len(shown)} more" if len(ruled) > len(shown) else "")
 
     def _place(self, where: str) -> str:
         address = self.link(where) if where else ""
@@ -147,9 +150,20 @@ class _Writer:
         if not summary:
             return
         yield from ["", f"{self._names(names)}: {summary}"]
-        lines = [line for change in stage.changes[: self.most] for line in _change(change)]
+        lines = [line for change in stage.changes[: self.most] for line in change_lines(change)]
         if lines:
             yield from ["", *fence([*lines, *self._more(len(stage.changes), "change")], "diff")]
+
+    def _files(self) -> Iterator[str]:
+        """What else is in the build now: code, datasets, packages, fields that no resource shows."""
+        changed = _by(self.review.changed, lambda stage: stage.files)
+        if changed:
+            yield "#### Files"
+        for names, files in changed[: self.most]:
+            lines = [file_line(file) for file in files[: self.most]]
+            yield from ["", f"{self._names(names)}:", ""]
+            yield from fence([*lines, *self._more(len(files), "file")], "diff")
+        yield from ["", *self._more(len(changed), "kind of change")]
 
     def _names(self, names: Sequence[str]) -> str:
         shown = names[: max(self.most, 1)]
@@ -178,7 +192,7 @@ class _Writer:
         yield from ["", *self._more(len(suites), "eval")]
 
     def _suite(self, names: Sequence[str], suite: SuiteState, compared: bool) -> str:
-        gates = ", ".join(_gate(suite, n) for n in range(min(len(suite.gates), self.most))) or "–"
+        gates = ", ".join(gate_words(suite, n) for n in range(min(len(suite.gates), self.most))) or "–"
         result = {"notRun": "not run", "FAIL": "**FAIL**", "INVALID": "**INVALID**", "PASS": "pass"}[suite.outcome]
         share = f" {suite.passed}/{suite.cases}" if suite.cases else ""
         cases = (suite.newly_failing, suite.newly_passing) if compared else ()
@@ -190,7 +204,7 @@ class _Writer:
         return (", ".join(cell(name, 60) for name in names[:shown]) + _and_more(len(names) - shown)).strip() or "none"
 
     def _cost(self) -> Iterator[str]:
-        for names, cost in _by_cost(self.review.changed)[: self.most]:
+        for names, cost in _by(self.review.changed, lambda stage: stage.cost)[: self.most]:
             yield f"Cost of {self._names(names)}: {code(cost)}"
 
     def _next(self) -> Iterator[str]:
@@ -213,7 +227,7 @@ def _and_more(left: int) -> str:
     return f" and {left:,} more" if left > 0 else ""
 
 
-def _said(finding: Finding) -> str:
+def said(finding: Finding) -> str:
     """`refunds` may call `create_*` (…): fixed words around code."""
     may = "" if finding.verb in STATEMENTS else "may "
     verb = finding.verb if finding.verb.replace(" ", "").isalpha() else cell(finding.verb)
@@ -233,7 +247,7 @@ def _ruling(state: str, approvers: Sequence[str]) -> str:
             return ""
 
 
-def _gate(suite: SuiteState, number: int) -> str:
+def gate_words(suite: SuiteState, number: int) -> str:
     gate = suite.gates[number]
     if gate.outcome == "notRun":
         return f"{cell(gate.metric)} {cell(gate.bound)}"
@@ -252,7 +266,7 @@ def _counts(stage: StageReview) -> str:
     return ", ".join([code(stage.baseline), *words] if stage.baseline else words)
 
 
-def _change(change: Change) -> Iterator[str]:
+def change_lines(change: Change) -> Iterator[str]:
     """One thing and its fields, as the plan's screen shows them."""
     note = f"  ({change.note})" if change.note else ""
     yield f"{change.symbol} {change.kind} {change.name}{note}{_at(change.where)}"
@@ -265,13 +279,19 @@ def _change(change: Change) -> Iterator[str]:
         yield f"!     DATA AT RISK: {change.loss}"
 
 
+def file_line(file: FileChange) -> str:
+    """A file of the build on a line: what it is, how many lines moved, and the line that names it."""
+    return f"{file.symbol} {file.path}" + "".join(f"   {part}" for part in (file.what, file.lines, file.where) if part)
+
+
 def _at(where: str) -> str:
     return f"   {where}" if where else ""
 
 
-def _by_cost(stages: Iterable[StageReview]) -> list[tuple[list[str], str]]:
-    found: dict[str, list[str]] = {}
+def _by(stages: Iterable[StageReview], value: Callable[[StageReview], _T]) -> list[tuple[list[str], _T]]:
+    """Names of stages that have the same of something, without those that have nothing of it."""
+    found: dict[_T, list[str]] = {}
     for stage in stages:
-        if stage.cost:
-            found.setdefault(stage.cost, []).append(stage.name)
-    return [(names, cost) for cost, names in found.items()]
+        if has := value(stage):
+            found.setdefault(has, []).append(stage.name)
+    return [(names, has) for has, names in found.items()]

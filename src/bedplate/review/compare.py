@@ -12,14 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bedplate.access.findings import Finding, compare
+from bedplate.access.findings import Finding
 from bedplate.blueprint.model import Blueprint
-from bedplate.blueprint.reach import documents, reach
+from bedplate.blueprint.reach import documents
 from bedplate.manifest.project import MANIFEST_NAME
 from bedplate.problems import BedplateError, Problem, Where
 from bedplate.release.approvals import FOLDER, Approval, approved, read_approvals, standing
 from bedplate.release.behaviour import Document, suites_of
+from bedplate.release.builds.cases import CaseChange, case_changes
+from bedplate.release.builds.compare import FileChange
+from bedplate.release.builds.compare import Side as Contents
+from bedplate.release.builds.sides import contents_of
+from bedplate.release.builds.told import OF_ANOTHER, of_stage, untold
 from bedplate.release.cost import cost_of
+from bedplate.release.plan import Change
+from bedplate.release.reaching import Reaching, reaching
 from bedplate.review.evidence import ignored, loosened
 from bedplate.review.git import Repository
 from bedplate.review.infrastructure import Infrastructure, is_record
@@ -55,6 +62,8 @@ class _Side:
     blueprints: Mapping[str, Blueprint] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    contents: Mapping[str, Contents] = field(default_factory=dict)
+    """By stage, the manifest as it is there and the files of the build."""
 
 
 def review(request: Request) -> Review:
@@ -120,11 +129,16 @@ def _resolved(revision: Revision, manifest: Path) -> _Side:
     if not manifest.exists():
         return side
     try:
-        blueprints = validate(manifest).blueprints
+        found = validate(manifest)
     except BedplateError as error:
         return replace(side, problems=tuple(_placeless(problem, folder) for problem in error.problems))
-    build = blueprints[0].digests.build if blueprints else ""
-    return replace(side, revision=replace(revision, build=build), blueprints={b.stage: b for b in blueprints})
+    contents = contents_of(found.loaded, found.inputs, folder, revision.label)
+    return replace(
+        side,
+        revision=replace(revision, build=found.inputs.digest),
+        blueprints={b.stage: b for b in found.blueprints},
+        contents={b.stage: of_stage(contents, found.loaded, b.stage, b.lines) for b in found.blueprints},
+    )
 
 
 def _placeless(problem: Problem, folder: Path) -> Problem:
@@ -164,17 +178,17 @@ class _Comparison:
 
     def _compared(self, found: Review, approvals: Mapping[str, Sequence[Approval]]) -> Review:
         infrastructure = Infrastructure(self.request.manifest.name)
-        findings = {name: self._findings(blueprint) for name, blueprint in self.new.blueprints.items()}
-        stages = [self._stage(b, infrastructure, bool(findings[b.stage])) for b in self.new.blueprints.values()]
+        reached = {name: self._reached(blueprint) for name, blueprint in self.new.blueprints.items()}
+        stages = [self._stage(b, infrastructure, reached[b.stage].findings) for b in self.new.blueprints.values()]
         gone = [
             StageReview(name, "removed", behaviour="gone")
             for name in self.old.blueprints
             if name not in self.new.blueprints
         ]
         rows = _rows(
-            (finding, self._ruling(finding, self.new.blueprints[name], approvals[name]))
-            for name, each in findings.items()
-            for finding in each
+            (finding, self._ruling(finding, self.new.blueprints[name], each.required, approvals[name]))
+            for name, each in reached.items()
+            for finding in each.findings
         )
         suites = {stage.name: stage.suites for stage in stages}
         notes = ignored(self.request.evals, tuple(self.new.blueprints.values()), suites)
@@ -194,21 +208,21 @@ class _Comparison:
             return self.new.blueprints[source], f"new stage, compared with {source}, which is new too"
         return None, "nothing to compare with" if self.old.problems else "new stage"
 
-    def _findings(self, blueprint: Blueprint) -> tuple[Finding, ...]:
+    def _reached(self, blueprint: Blueprint) -> Reaching:
         old, _ = self._baseline(blueprint)
-        if old is None:
-            return compare(None, reach(blueprint), documents(blueprint))
-        return compare(reach(old), reach(blueprint), {**documents(old), **documents(blueprint)})
+        return reaching(old, blueprint, {**(documents(old) if old else {}), **documents(blueprint)})
 
-    def _stage(self, blueprint: Blueprint, infrastructure: Infrastructure, found: bool) -> StageReview:
+    def _stage(self, blueprint: Blueprint, infrastructure: Infrastructure, found: Sequence[Finding]) -> StageReview:
         baseline, words = self._baseline(blueprint)
         before = self.old.blueprints.get(blueprint.stage)
         changes, unchanged = infrastructure.compare(before, blueprint)
-        less = tuple(loosened(before, blueprint)) if before else ()
+        files = self._files(blueprint.stage, changes, found)
+        less = tuple(loosened(before, blueprint, self._cases(blueprint.stage))) if before else ()
         moved = before is None or before.digests.behaviour != blueprint.digests.behaviour
         if not moved and all(is_record(change) for change in changes):
             changes = ()
-        kind: Kind = "added" if before is None else "changed" if moved or changes or less or found else "same"
+        told = moved or changes or files or less or found
+        kind: Kind = "added" if before is None else "changed" if told else "same"
         was = baseline.digests.behaviour if baseline else ""
         return StageReview(
             name=blueprint.stage,
@@ -221,16 +235,28 @@ class _Comparison:
             loosened=less,
             promoted_from=blueprint.promoted_from or "",
             cost=_cost(before, blueprint),
+            files=files,
         )
 
-    def _ruling(self, finding: Finding, blueprint: Blueprint, approvals: Sequence[Approval]) -> Ruling:
+    def _files(self, stage: str, changes: Sequence[Change], found: Sequence[Finding]) -> tuple[FileChange, ...]:
+        """What else differs in a stage that was there before; what only another stage has is told there."""
+        if stage not in self.old.contents:
+            return ()
+        files = untold(self.old.contents[stage], self.new.contents[stage], changes, found)
+        return tuple(file for file in files if file.what != OF_ANOTHER)
+
+    def _cases(self, stage: str) -> Mapping[str, CaseChange]:
+        old = self.old.contents.get(stage)
+        return case_changes(old, self.new.contents[stage]) if old else {}
+
+    def _ruling(self, finding: Finding, blueprint: Blueprint, required: int, approvals: Sequence[Approval]) -> Ruling:
         digest = finding.digest(blueprint.name, blueprint.stage)
-        if finding.effect == "narrower" or not blueprint.approvals:
+        if finding.effect == "narrower" or not required:
             return Ruling(blueprint.stage, digest, "free")
         own = [a for a in approvals if a.agent == blueprint.name and a.finding == digest]
         agreed = tuple(dict.fromkeys(a.approver for a in own if standing(a, self.request.now) == "counts"))
-        enough = approved(digest, own, blueprint.approvals, self.request.now)
-        return Ruling(blueprint.stage, digest, "approved" if enough else "needed", agreed)
+        enough = approved(digest, own, required, self.request.now)
+        return Ruling(blueprint.stage, digest, "approved" if enough else "needed", agreed, required)
 
 
 def _cost(old: Blueprint | None, new: Blueprint) -> str:

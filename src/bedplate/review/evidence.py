@@ -1,7 +1,7 @@
 """Eval results for a review: read, judged by whether they speak of the change, and gates that ask for less.
 
 Goes in: files that `bedplate eval --out` wrote, which in a pull request nobody vouches for, and blueprints. Comes out:
-documents of the right shape, notes on those that count for nothing, and loosened gates in words.
+documents of the right shape, notes on those that count for nothing, and in words what evals ask less than before.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Any
 from bedplate.blueprint.model import Blueprint, EvalSuite, Gate
 from bedplate.problems import BedplateError, Problem
 from bedplate.release.behaviour import Document, SuiteState
+from bedplate.release.builds.cases import CaseChange
 
 _RUN, _SUITE = "bedplate.dev/eval/v1", "bedplate.dev/eval-results/v1"
 _TEXTS = ("suite", "outcome", "stage", "agent", "buildDigest", "behaviourDigest", "startedAt")
 _OUTCOMES = ("PASS", "FAIL", "INVALID")
 MAX_BYTES = 200_000_000
+_NAMED = 3
 
 
 def read_results(files: Iterable[Path]) -> tuple[Document, ...]:
@@ -92,8 +94,11 @@ def ignored(
             yield f"results of eval {result['suite']} from {result['startedAt']} are {why}: not counted"
 
 
-def loosened(old: Blueprint, new: Blueprint) -> Iterator[str]:
-    """Gates that ask for less than before, suites that are gone or run less often, each in words with its line."""
+def loosened(old: Blueprint, new: Blueprint, cases: Mapping[str, CaseChange]) -> Iterator[str]:
+    """What evals ask less than before, each in words with its line: gates, cases, suites, when and how often.
+
+    `cases` has by eval what happened to its cases.
+    """
     after = {suite.name: suite for suite in new.evals}
     for suite in old.evals:
         if suite.name not in after:
@@ -101,10 +106,30 @@ def loosened(old: Blueprint, new: Blueprint) -> Iterator[str]:
             continue
         now = after[suite.name]
         yield from _gates(suite, now)
+        if change := cases.get(suite.name):
+            yield from _cases(now, change)
         if less := [when for when in suite.run_on if when not in now.run_on]:
             yield f"eval {suite.name} no longer runs on {', '.join(less)}{_at(now.where)}"
         if now.repeats < suite.repeats:
             yield f"eval {suite.name}: {suite.repeats} → {now.repeats} repeats{_at(now.where)}"
+
+
+def _cases(suite: EvalSuite, change: CaseChange) -> Iterator[str]:
+    if change.before is not None and change.after is not None and change.after < change.before:
+        yield f"eval {suite.name} asks {_counted(change.after)}, was {change.before}{_at(suite.where)}"
+    elif change.gone:
+        yield f"eval {suite.name} no longer asks {_counted(len(change.gone))}: {_few(change.gone)}{_at(suite.where)}"
+    if change.ungraded:
+        count = _counted(len(change.ungraded))
+        yield f"eval {suite.name}: {count} lost graders: {_few(change.ungraded)}{_at(suite.where)}"
+
+
+def _counted(number: int) -> str:
+    return f"{number} case{'' if number == 1 else 's'}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
 def _gates(old: EvalSuite, new: EvalSuite) -> Iterator[str]:

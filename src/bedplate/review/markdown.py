@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bedplate.release.plan import Plan
-from bedplate.review.comment import _change, _gate, _said
+from bedplate.review.comment import change_lines, file_line, gate_words, said
 from bedplate.review.escape import cell, code, fence
 
 _MOST = 100
@@ -16,7 +16,8 @@ _MOST = 100
 
 def plan_markdown(plan: Plan) -> str:
     """The whole plan: verdict first, then what has something to say, and what to type next."""
-    parts = (_head(plan), _access(plan), _infrastructure(plan), _differs(plan), _evals(plan), _cost(plan), _next(plan))
+    parts: list[Iterator[str]] = [_head(plan), _access(plan), _infrastructure(plan), _files(plan), _differs(plan)]
+    parts += [_evals(plan), _cost(plan), _next(plan)]
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part))) + "\n"
 
 
@@ -27,23 +28,25 @@ def _head(plan: Plan) -> Iterator[str]:
     yield ""
     came = f", from {code(plan.origin.stage)} release {plan.origin.release}" if plan.origin else ""
     was = f", deployed {code(plan.deployed_build[:19])}" if plan.deployed_build else ""
-    yield f"build {code(plan.build[:19])}{was}{came}"
+    move = f", release {plan.release} → {plan.release + 1}" if plan.release and not plan.empty else ""
+    yield f"build {code(plan.build[:19])}{was}{came}{move}, target {plan.target}, sandbox {plan.sandbox}"
 
 
 def _access(plan: Plan) -> Iterator[str]:
     access = plan.access
-    if not access.findings:
-        return
     yield "#### Access"
     yield ""
-    yield f"against {code(access.baseline)}" if access.baseline else "nothing runs there yet: shown, not to be approved"
+    against = f"against {code(access.baseline)}" if access.baseline else "nothing runs there yet, nobody has to approve"
+    yield f"{access.grants} grants, {against}" if access.findings else f"{access.grants} grants, unchanged {against}"
+    if not access.findings:
+        return
     yield ""
     yield "|  | Finding | For example | Line |"
     yield "|---|---|---|---|"
     for name, finding in access.named[:_MOST]:
         effect = f"{finding.effect}, approved" if name in access.approved else finding.effect
         seen = cell(finding.witness) if finding.witness else "–"
-        yield f"| {name} {effect} | {_said(finding)} | {seen} | {cell(finding.where) if finding.where else '–'} |"
+        yield f"| {name} {effect} | {said(finding)} | {seen} | {cell(finding.where) if finding.where else '–'} |"
     yield from _more(len(access.findings))
 
 
@@ -54,8 +57,17 @@ def _infrastructure(plan: Plan) -> Iterator[str]:
     yield f"{counts or 'no changes'}, {plan.unchanged} unchanged"
     if plan.changes:
         yield ""
-        yield from fence([line for change in plan.changes[:_MOST] for line in _change(change)], "diff")
+        yield from fence([line for change in plan.changes[:_MOST] for line in change_lines(change)], "diff")
         yield from _more(len(plan.changes))
+
+
+def _files(plan: Plan) -> Iterator[str]:
+    if plan.files or plan.files_note:
+        yield "#### Files"
+        yield ""
+        note = [f"! {plan.files_note}"] if plan.files_note else []
+        yield from fence([*note, *map(file_line, plan.files[:_MOST])], "diff")
+        yield from _more(len(plan.files))
 
 
 def _differs(plan: Plan) -> Iterator[str]:
@@ -73,7 +85,7 @@ def _evals(plan: Plan) -> Iterator[str]:
     yield "| Eval | Result | Gates | Newly failing | Newly passing |"
     yield "|---|---|---|---|---|"
     for suite in plan.evals:
-        gates = ", ".join(_gate(suite, n) for n in range(len(suite.gates))) or "–"
+        gates = ", ".join(gate_words(suite, n) for n in range(len(suite.gates))) or "–"
         moved = [
             (", ".join(cell(name, 60) for name in names[:10]) or "none") if suite.compared else "–"
             for names in (suite.newly_failing, suite.newly_passing)
@@ -88,7 +100,7 @@ def _cost(plan: Plan) -> Iterator[str]:
 
 
 def _next(plan: Plan) -> Iterator[str]:
-    steps = list(dict.fromkeys(cause.next for cause in plan.verdict.causes if cause.next))
+    steps = plan.verdict.next_steps
     if steps:
         yield "#### Next"
         yield ""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bedplate.access.findings import Finding
 from bedplate.problems import ExitCode, Problem, worst_exit
 from bedplate.release.behaviour import SuiteOutcome, SuiteState
+from bedplate.release.builds.compare import FileChange
 from bedplate.release.plan import Change
 
 SCHEMA = "bedplate.dev/review/v1"
@@ -32,12 +33,16 @@ class Revision:
 
 @dataclass(frozen=True)
 class Ruling:
-    """What a finding needs in one stage: `needed`, `approved` (by `approvers`), or `free`: no approval asked for."""
+    """What a finding needs in one stage: `needed`, `approved` (by `approvers`), or `free`: no approval asked for.
+
+    `required` is how many approvals it needs there, 0 where it is `free`.
+    """
 
     stage: str
     digest: str
     state: Literal["needed", "approved", "free"]
     approvers: tuple[str, ...] = ()
+    required: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ class Row:
 
 @dataclass(frozen=True)
 class StageReview:
-    """One stage. `baseline` says in words what it is compared with; `loosened` the gates that ask for less."""
+    """One stage. `baseline` says in words what it is compared with; `loosened` the gates and
+    datasets that ask for less."""
 
     name: str
     kind: Kind
@@ -73,6 +79,8 @@ class StageReview:
     loosened: tuple[str, ...] = ()
     promoted_from: str = ""
     cost: str = ""
+    files: tuple[FileChange, ...] = ()
+    """What else differs: code, datasets, packages, fields of the manifest that no resource shows."""
 
     @property
     def failing(self) -> tuple[str, ...]:
@@ -146,7 +154,8 @@ class Review:
         if not self.changed:
             return f"{counted(len(self.stages), 'stage')} as before"
         parts = [f"{counted(len(self.changed), 'stage')} {'changes' if len(self.changed) == 1 else 'change'}"]
-        return " · ".join([*parts, self._access(), self._infrastructure(), self._evals(), self._cost()])
+        parts += [self._access(), self._infrastructure(), *self._files(), self._evals(), self._cost()]
+        return " · ".join(parts)
 
     def _access(self) -> str:
         wider, rest = [r for r in self.rows if r.widens], [r for r in self.rows if not r.widens]
@@ -159,6 +168,10 @@ class Review:
         shown = " ".join(f"{symbol}{counts[symbol]}" for symbol in "+~±-" if counts[symbol])
         at_risk = sum(bool(change.loss) for stage in self.stages for change in stage.changes)
         return f"infrastructure {shown or 'unchanged'}" + (f", DATA AT RISK in {at_risk}" if at_risk else "")
+
+    def _files(self) -> list[str]:
+        paths = {file.path for stage in self.stages for file in stage.files}
+        return [f"files ~{len(paths)}"] if paths else []
 
     def _cost(self) -> str:
         costs = [stage.cost for stage in self.changed]

@@ -23,6 +23,8 @@ SHORT = 6
 MAX_NAMES = 4096
 MIN_SECRET = 4
 """Characters. A shorter exact value would blank out ordinary text."""
+MIN_LINE = 16
+"""Characters. A shorter line of a secret with several is punctuation."""
 
 
 class Redactor:
@@ -35,7 +37,7 @@ class Redactor:
 
     def __init__(self, content: Content = "redacted", secrets: Sequence[str] = ()) -> None:
         self.content = content
-        self._exact = _spellings(secrets)
+        self._exact = spellings(secrets)
         self._names: dict[str, str | None] = {}
         self._masks: tuple[Callable[[str], str], ...] = (mask_credentials,)
         if content != "full":
@@ -133,13 +135,21 @@ def is_secret_name(name: str) -> bool:
     return known
 
 
-def _spellings(secrets: Sequence[str]) -> tuple[str, ...]:
-    """Each secret as it is, as JSON, in a URL and in Base64; the longest first, so that none hides in another."""
+def spellings(secrets: Sequence[str], least: int = MIN_SECRET) -> tuple[str, ...]:
+    """Each secret of at least so many characters as it is, as JSON, as Python shows it, in a URL and in Base64.
+
+    Of one with several lines (a private key) the longer lines too, because logs come by the line. The longest is first,
+    so that none hides in another.
+    """
     found: set[str] = set()
     for secret in (s.strip() for s in secrets):
-        if len(secret) >= MIN_SECRET:
-            coded = base64.b64encode(secret.encode()).decode()
-            found |= {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), coded, coded.rstrip("=")}
+        if len(secret) < least:
+            continue
+        found |= {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
+        found |= {line.strip() for line in secret.splitlines() if len(line.strip()) >= MIN_LINE}
+        for code in (base64.b64encode, base64.urlsafe_b64encode):
+            coded = code(secret.encode()).decode()
+            found |= {quote(secret, safe=""), coded, coded.rstrip("=")}
     return tuple(sorted(found, key=lambda s: (-len(s), s)))
 
 

@@ -11,7 +11,7 @@ from bedplate.blueprint.model import FileRef
 from bedplate.cli.documents.evals import EvalResults
 from bedplate.release.approvals import Approval
 from bedplate.release.behaviour import SuiteState
-from bedplate.release.builds.compare import BuildDiff
+from bedplate.release.builds.compare import BuildDiff, FileChange
 from bedplate.release.cost import Cost
 from bedplate.release.plan import Change, Origin
 from bedplate.release.verdict import Cause
@@ -106,6 +106,14 @@ class PlannedChanges:
 
 
 @dataclass(frozen=True)
+class PlannedFiles:
+    """What differs from the deployed build and nothing else in the plan tells. `note` says why it cannot be told."""
+
+    changes: tuple[FileChange, ...]
+    note: str
+
+
+@dataclass(frozen=True)
 class PlannedVerdict:
     """The verdict: `exit` is the exit code of the highest-ranked cause, `blocks` whether it stops an `up`."""
 
@@ -133,6 +141,7 @@ class PlanDocument:
     origin: Origin | None
     access: PlannedAccess
     infrastructure: PlannedChanges
+    files: PlannedFiles
     evals: tuple[SuiteState, ...]
     cost: Cost
     verdict: PlannedVerdict

@@ -44,7 +44,7 @@ class ProcessStatus:
 
 @dataclass(frozen=True)
 class ToolStatus:
-    """One tool: `ready` with its number of operations, or `failed` with the reason."""
+    """One tool: `ready` with its number of operations and, where something of it is left out, why; or `failed`."""
 
     state: Literal["ready", "failed"]
     reason: str

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
+from bedplate.blueprint.model import FileRef
 from bedplate.blueprint.paths import StagePaths
-from bedplate.manifest.load import name_path
-from bedplate.manifest.yamltree import read
+from bedplate.blueprint.resolve import BuildInputs
+from bedplate.manifest.load import LoadedManifest, name_path, parse
+from bedplate.manifest.yamltree import read as read_yaml
 from bedplate.problems import BedplateError, Problem
 from bedplate.release.builds.compare import Side
 from bedplate.release.builds.model import Build
 from bedplate.release.builds.store import BuildStore
+from bedplate.release.builds.told import of_stage
 from bedplate.release.builds.using import deployed_build
+from bedplate.release.builds.verify import damaged
 from bedplate.release.folders import deployed_stages, home_of
 from bedplate.release.target import Target, open_target
 
@@ -34,32 +40,57 @@ def side(manifest: Path, name: str) -> Side:
     return _of_build(store, store.open(digest), name)
 
 
+def contents_of(loaded: LoadedManifest, inputs: BuildInputs, folder: Path, label: str) -> Side:
+    """What a folder holds as a side: a manifest, and the files that it names."""
+
+    def read(ref: FileRef) -> bytes:
+        return (folder / ref.path).read_bytes()
+
+    files = {ref.path: ref for ref in inputs.files}
+    lines = {path: where.line for path, where in loaded.lines.items()}
+    return Side(label, inputs.digest, loaded.file, loaded.document, lines, files, inputs.lock, read)
+
+
 def _of_target(target: Target) -> Side:
-    files = {ref.path: ref for ref in target.inputs.files}
-    lines = {path: where.line for path, where in target.loaded.lines.items()}
-    return Side(
-        "the working tree",
-        target.inputs.digest,
-        target.loaded.file,
-        target.loaded.document,
-        lines,
-        files,
-        target.inputs.lock,
-        lambda ref: (target.home / ref.path).read_bytes(),
-    )
+    side, store = contents_of(target.loaded, target.inputs, target.home, "the working tree"), BuildStore(target.home)
+
+    def read(ref: FileRef) -> bytes:
+        """From the store where it has the file: what a promoted build has, the working tree may have otherwise."""
+        blob = store.blob(ref.sha256)
+        return blob.read_bytes() if blob.exists() else side.read(ref)
+
+    return replace(side, read=read)
 
 
 def _of_build(store: BuildStore, build: Build, label: str) -> Side:
-    text = store.blob(build.manifest.sha256).read_bytes().decode("utf-8-sig")
-    tree = read(text, build.manifest.path)
+    def read(ref: FileRef) -> bytes:
+        return content(store, build, ref)
+
+    text = read(build.manifest).decode("utf-8-sig")
+    tree = read_yaml(text, build.manifest.path)
     lines = {name_path(path, tree.data): where.line for path, where in tree.values.items() if path}
-    return Side(
-        label,
-        build.digest,
-        build.manifest.path,
-        tree.data,
-        lines,
-        build.files,
-        build.lock,
-        lambda ref: store.blob(ref.sha256).read_bytes(),
-    )
+    return Side(label, build.digest, build.manifest.path, tree.data, lines, build.files, build.lock, read)
+
+
+def sides_of_stage(target: Target, deployed: str) -> tuple[Side, Side]:
+    """A deployed build and the target, each with the manifest as it is for the target's stage.
+
+    Only what is asked for is read of either. Raises BP760 and BP761 where the deployed build cannot be read, BP0xx
+    where its manifest is none for this version of Bedplate.
+    """
+    store, stage = BuildStore(target.home), target.blueprint.stage
+    build = store.recorded(deployed)
+    text = content(store, build, build.manifest).decode("utf-8-sig")
+    loaded = parse(text, build.manifest.path, build.tree)
+    old = of_stage(_of_build(store, build, deployed), loaded, stage, {})
+    return old, of_stage(_of_target(target), target.loaded, stage, target.blueprint.lines)
+
+
+def content(store: BuildStore, build: Build, ref: FileRef) -> bytes:
+    """One file of a build, verified. Raises BP760 where it is damaged or missing."""
+    path = store.blob(ref.sha256)
+    data = path.read_bytes() if path.exists() else None
+    if data is None or hashlib.sha256(data).hexdigest() != ref.sha256:
+        what = f"the content of {ref.path} {'is missing' if data is None else 'was changed'}"
+        raise damaged(store, build.digest, what, path)
+    return data

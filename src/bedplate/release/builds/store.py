@@ -47,11 +47,15 @@ class BuildStore:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.folder = home / ".bedplate" / "_builds"
-        self._blobs = self.folder / "blobs"
+        self._blobs = os.fspath(self.folder / "blobs")
 
     def blob(self, sha256: str) -> Path:
         """Where the content with this hash stands."""
-        return Path(f"{self._blobs}/{sha256[:2]}/{sha256[2:]}")  # hot: several times for every file of a build
+        return Path(self.blob_name(sha256))
+
+    def blob_name(self, sha256: str) -> str:
+        """The same as text: asked several times for every file of a build, and paths take long to make."""
+        return f"{self._blobs}/{sha256[:2]}/{sha256[2:]}"
 
     def record(self, digest: str) -> Path:
         """Where the record of a build stands."""
@@ -74,24 +78,27 @@ class BuildStore:
         says.
         """
         self._make_folders()
-        missing = {ref.sha256: ref for ref in build.contents() if not self.blob(ref.sha256).exists()}
+        missing = {ref.sha256: ref for ref in build.contents() if not self._holds(ref)}
         with ThreadPoolExecutor(_WRITERS) as pool:
             list(pool.map(lambda ref: self._store(ref, read), missing.values()))
         record = self.record(build.digest)
-        if self._has(build):
+        if recorded := self._recorded(build):
             os.utime(record)  # the newest build is the one made last
-        else:
-            with self.draft() as draft:
-                write_all(draft, io.BytesIO(build.record()), 0o400)
-                draft.replace(record)
+            return self._verified(recorded)
+        with self.draft() as draft:
+            write_all(draft, io.BytesIO(build.record()), 0o400)
+            draft.replace(record)
         return self.open(build.digest)
 
-    def _has(self, build: Build) -> bool:
-        """Whether the record stands for this build: it may have the manifest in another text, with the same meaning."""
+    def _recorded(self, build: Build) -> Build | None:
+        """What is on record for this build: it may have the manifest in another text, with the same meaning."""
         if not self.record(build.digest).exists():
-            return False
-        recorded = verify.read_record(self, build.digest)
-        return recorded.wheels == build.wheels and self.blob(recorded.manifest.sha256).exists()
+            return None
+        found = verify.read_record(self, build.digest)
+        return found if found.wheels == build.wheels and self._holds(found.manifest) else None
+
+    def _holds(self, ref: FileRef) -> bool:
+        return os.path.exists(self.blob_name(ref.sha256))  # noqa: PTH110 (one call a file, hot)
 
     def _make_folders(self) -> None:
         make_home(self.home)
@@ -151,15 +158,21 @@ class BuildStore:
 
     def open(self, digest: str) -> Build:
         """A build, verified and laid out. Raises BP760 where it is damaged, BP761 where there is none."""
-        if not self.record(digest).exists():
-            raise self._unknown(digest)
-        build = verify.read_record(self, digest)
+        return self._verified(self.recorded(digest))
+
+    def _verified(self, build: Build) -> Build:
         verify.check_contents(self, build)
         if build.tree.exists():
             verify.check_tree(self, build)
         else:
             self._lay_out(build)
         return build
+
+    def recorded(self, digest: str) -> Build:
+        """A build as its record tells, its contents unread. Raises BP760 for a damaged record, BP761 for none."""
+        if not self.record(digest).exists():
+            raise self._unknown(digest)
+        return verify.read_record(self, digest)
 
     def tree(self, digest: str) -> Path:
         """The folder of a build as a project, verified. Raises as `open` does."""

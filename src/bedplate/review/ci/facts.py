@@ -14,6 +14,8 @@ from bedplate.review.git import Repository
 _MAIN = "main"
 _PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/"
 """What a path may be made of: it stands in YAML and in shell scripts."""
+NOTE = "Whether a key changes is not known to this plan."
+"""Below the plan of a stage that has keys: they are in its environment, which the plan's job does not have."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,17 @@ def read_facts(manifest: Path, branch: str | None, version: str) -> Facts:
     )
     _require_plain(facts)
     return facts
+
+
+def plan_command(facts: Facts, stage: Step) -> str:
+    """The command without `bedplate` that shows what a stage's release would do."""
+    promoted = f"promote{facts.option} {stage.name} --dry-run"
+    return promoted if stage.source else f"plan{facts.option} --stage {stage.name}"
+
+
+def release_command(facts: Facts, stage: Step) -> str:
+    """The command without `bedplate` that releases a stage."""
+    return f"promote{facts.option} {stage.name}" if stage.source else f"up{facts.option} --stage {stage.name}"
 
 
 def _ordered(blueprints: Iterable[Blueprint]) -> Iterator[Step]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bedplate.review.ci.facts import Facts, Step
+from bedplate.review.ci.facts import NOTE, Facts, Step, plan_command, release_command
 from bedplate.review.ci.fill import fill
 
 ACTIONS = {
@@ -87,16 +87,23 @@ def _deploy(facts: Facts) -> str:
 
 
 def _stage(facts: Facts, stage: Step) -> str:
+    """Two jobs: the plan, which has no environment, and what waits for the environment's reviewers."""
+    common, source = _common(facts), stage.source
     job = {
+        **common,
         "STAGE": stage.name,
         "ENVIRONMENT": _environment(facts, stage),
-        "NEEDS": f"needs: {stage.source}" if stage.source else "",
-        "CHECK": fill("github-check.yml", {**_common(facts), "SOURCE": stage.source}) if stage.source else "",
-        "DO": "Promote" if stage.source else "Bring up",
-        "COMMAND": f"promote{facts.option} {stage.name}" if stage.source else f"up{facts.option} --stage {stage.name}",
+        "NEEDS": f"needs: {source}" if source else "",
+        "PLACE": fill("github-place.yml", common),
+        "CHECK": fill("github-check.yml", {**common, "SOURCE": source}) if source else "",
+        "DO": "Promote" if source else "Bring up",
+        "PLAN": plan_command(facts, stage),
+        "NOTE": f'echo "{NOTE}" >> "$GITHUB_STEP_SUMMARY"' if stage.secrets else "",
+        "JUDGE": fill("judge.yml", {"WARNING": "::warning::"}),
+        "COMMAND": release_command(facts, stage),
         "SECRETS": _secrets(stage),
     }
-    return fill("github-stage.yml", {**_common(facts), **job})
+    return fill("github-plan.yml", job) + "\n" + fill("github-stage.yml", job)
 
 
 def _secrets(stage: Step) -> str:

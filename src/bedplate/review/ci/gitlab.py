@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bedplate.review.ci.facts import Facts, Step
+from bedplate.review.ci.facts import NOTE, Facts, Step, plan_command, release_command
 from bedplate.review.ci.fill import fill
 
 IMAGE = "python:3.12.14-bookworm@sha256:dbbe4ceb97851e2e5fa83798b239811f871cb743b259ba3563737349f6bcfaa0"
@@ -11,7 +11,8 @@ IMAGE = "python:3.12.14-bookworm@sha256:dbbe4ceb97851e2e5fa83798b239811f871cb743
 
 def gitlab_files(facts: Facts) -> dict[str, str]:
     """Texts by their path in the repository."""
-    return {_name(facts): _head(facts) + "\n" + "\n".join(_stage(facts, stage) for stage in facts.stages)}
+    machine = fill("gitlab-machine.yml", _common(facts))
+    return {_name(facts): "\n".join([_head(facts), machine, *(_stage(facts, stage) for stage in facts.stages)])}
 
 
 def gitlab_remaining(facts: Facts) -> list[str]:
@@ -61,13 +62,19 @@ def _head(facts: Facts) -> str:
 
 
 def _stage(facts: Facts, stage: Step) -> str:
-    source = stage.source
+    """Two jobs: the plan, which has no environment, and what somebody of the environment starts."""
+    common, source = _common(facts), stage.source
     job = {
+        **common,
         "STAGE": stage.name,
         "ENVIRONMENT": facts.prefix + stage.name,
         "NEEDS": f"needs: [bedplate-{facts.prefix}deploy-{source}]" if source else "needs: []",
         "MANUAL": "when: manual # somebody of the protected environment starts it" if source else "",
-        "CHECK": fill("gitlab-check.yml", {**_common(facts), "SOURCE": source}) if source else "",
-        "COMMAND": f"promote{facts.option} {stage.name}" if source else f"up{facts.option} --stage {stage.name}",
+        "PLACE": fill("gitlab-place.yml", common),
+        "CHECK": fill("gitlab-check.yml", {**common, "SOURCE": source}) if source else "",
+        "PLAN": plan_command(facts, stage),
+        "NOTE": f'echo "{NOTE}" >> "$plan"' if stage.secrets else "",
+        "JUDGE": fill("judge.yml", {"WARNING": ""}),
+        "COMMAND": release_command(facts, stage),
     }
-    return fill("gitlab-stage.yml", {**_common(facts), **job})
+    return fill("gitlab-plan.yml", job) + "\n" + fill("gitlab-stage.yml", job)

@@ -13,9 +13,10 @@ from pathlib import Path
 from bedplate.problems import BedplateError
 from bedplate.runtime.gateway.config import load_config
 from bedplate.runtime.gateway.connections import raise_descriptors, tell_accept_errors_seldom
-from bedplate.runtime.gateway.gateway import Gateway, build
+from bedplate.runtime.gateway.gateway import Gateway, build, secrets_for
 from bedplate.runtime.gateway.inner import Inner
 from bedplate.runtime.gateway.serving import AgentFaces, Server
+from bedplate.runtime.masking import Mask, mask_logs
 
 log = logging.getLogger("bedplate.gateway")
 
@@ -48,7 +49,9 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of every request that is no HTTP
     raise_descriptors()
     try:
-        gateway, inner = build(load_config(Path(arguments[0])))
+        config = load_config(Path(arguments[0]))
+        mask_logs(Mask(*secrets_for(config)))
+        gateway, inner = build(config)
         listener = socket.socket(fileno=int(os.environ["BEDPLATE_LISTEN_FD"]))
         listener.setblocking(False)
         agents = os.environ.get("BEDPLATE_AGENT_FD")

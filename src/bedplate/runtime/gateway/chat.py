@@ -62,9 +62,15 @@ def completion(answer: Answer, model: str) -> dict[str, Any]:
     return {**_head(answer.turn, model, "chat.completion"), "choices": [choice], "usage": _usage(answer)}
 
 
-async def events(source: AsyncIterator[Event | None], model: str, *, usage: bool) -> AsyncIterator[bytes]:
+def models(model: str, since: float) -> dict[str, Any]:
+    """The list of models: the agent, there since then (Unix time)."""
+    listed = {"id": model, "object": "model", "created": int(since), "owned_by": "bedplate"}
+    return {"object": "list", "data": [listed]}
+
+
+async def events(source: AsyncIterator[Event | None], turn: str, model: str, *, usage: bool) -> AsyncIterator[bytes]:
     """A turn's events as chunks. Text cannot be taken back here: where the agent began anew, an error ends it."""
-    head, sent = _head("", model, "chat.completion.chunk"), ""
+    head, sent = _head(turn, model, "chat.completion.chunk"), ""
     async for each in source:
         match each:
             case None:
@@ -76,7 +82,6 @@ async def events(source: AsyncIterator[Event | None], model: str, *, usage: bool
                 yield event("", {"error": error_json(faults.agent_failed("it died and its answer begins anew"))})
                 return
             case Answer():
-                head = {**head, "id": f"chatcmpl-{each.turn}"}
                 for data in _last(each, head, sent, usage):
                     yield event("", data)
                 yield event("", "[DONE]")

@@ -85,7 +85,10 @@ class Dispatch:
         self._silent[name] = reason
 
     async def states(self) -> dict[str, dict[str, Any]]:
-        """How each tool of the manifest is now: `state` (ready, failed), `reason`, and how many `operations` it has."""
+        """How each tool of the manifest is now: `state` (ready, failed), how many `operations` it has, and `reason`.
+
+        A tool that is ready has a reason where something of it cannot be used.
+        """
         await self.refresh()
         return {name: self._state(name) for name in self._toolsets if name != MEMORY}
 
@@ -93,7 +96,8 @@ class Dispatch:
         toolset = self._toolsets[name]
         reason = self._silent.get(name) or (toolset.trouble if isinstance(toolset, Connected) else "")
         operations = len(self._known.get(name, {}))
-        return {"state": "failed" if reason else "ready", "reason": reason, "operations": operations}
+        left_out = toolset.left_out if isinstance(toolset, Connected) else ""
+        return {"state": "failed" if reason else "ready", "reason": reason or left_out, "operations": operations}
 
     def search_tools(self) -> frozenset[str]:
         """Wire names of the granted search operations that are known now."""

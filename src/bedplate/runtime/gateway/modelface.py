@@ -7,6 +7,7 @@ router's affair. A limit that breaks ends the turn, and what still streams of it
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, Protocol
@@ -24,6 +25,9 @@ PICTURE = 1500
 """Tokens of a picture, by estimate: about what the large providers count for one of a megapixel."""
 COUNT_EVERY = 128
 """Characters of a streamed answer after which it is counted anew."""
+TO_TELL = 0.5
+"""Seconds, and at most a tenth of those left, that a model is given up before the turn ends: time to say whose fault
+it was. Otherwise a silent model would look like a turn that was too slow."""
 NOT_READ = frozenset({"BP472", "BP473", "BP474", "BP475", "BP477", "BP496"})
 """Errors with which no model has read the request: it was not sent, or refused. Such a request uses no tokens."""
 
@@ -98,7 +102,7 @@ class ModelFace:
         if isinstance(messages, list):
             span.input([m for m in messages if isinstance(m, dict)])
         held = turn.capability
-        async with aclosing(self._router.stream(body, deadline=turn.deadline)) as chunks:
+        async with aclosing(self._router.stream(body, deadline=_model_deadline(turn))) as chunks:
             async for piece in chunks:
                 if turn.capability != held:
                     raise faults.no_capability()
@@ -165,6 +169,10 @@ class _Asked:
         except BedplateError as error:
             self._turns.fail(self._turn, error)
             raise
+
+
+def _model_deadline(turn: Turn) -> float:
+    return turn.deadline - min(TO_TELL, 0.1 * max(0.0, turn.deadline - time.time()))
 
 
 def asked_tokens(body: Mapping[str, Any]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -51,6 +52,7 @@ class Outer:
         self._blueprint = blueprint
         self._turns = turns
         self._key = api_key.encode()
+        self._since = time.time()
         self._mcp = McpEndpoint(blueprint.name, __version__, self, limit=BODY_LIMIT)
         self.app: ASGIApp = application(self._routes())
 
@@ -61,6 +63,7 @@ class Outer:
         ]
         if "chat" in self._blueprint.expose.protocols:
             routes.append(Route("/v1/chat/completions", self.chat, methods=["POST"]))
+            routes.append(Route("/v1/models", self.models, methods=["GET"]))
         if "mcp" in self._blueprint.expose.protocols:
             routes.append(Route("/mcp", self.mcp, methods=["POST"]))
         return routes
@@ -93,12 +96,18 @@ class Outer:
         asked = self._turns.ask(
             Question(_input(text), _user(user), _session(session), _key(key), () if session else context)
         )
-        headers = {"x-bedplate-session": asked.session if isinstance(asked, Answer) else asked.row.session}
+        turn, in_session = _ids(asked)
+        headers = {"x-bedplate-session": in_session}
         if body.get("stream"):
             options = body.get("stream_options")
             usage = isinstance(options, dict) and bool(options.get("include_usage"))
-            return _event_stream(chat.events(_events(asked), self._blueprint.name, usage=usage), headers)
+            return _event_stream(chat.events(_events(asked), turn, self._blueprint.name, usage=usage), headers)
         return JSONResponse(chat.completion(await _answer(asked), self._blueprint.name), headers=headers)
+
+    async def models(self, request: Request) -> Response:
+        """`GET /v1/models`: the agent, for clients that ask which models there are."""
+        self._authenticate(request)
+        return JSONResponse(chat.models(self._blueprint.name, self._since))
 
     async def mcp(self, request: Request) -> Response:
         """`POST /mcp`: the agent as one tool, `ask`."""
@@ -203,6 +212,11 @@ def _wants_events(body: Mapping[str, Any], request: Request) -> bool:
     if not isinstance(stream, bool | None):
         raise faults.bad_request("`stream` is true or false")
     return stream or (stream is None and "text/event-stream" in request.headers.get("accept", ""))
+
+
+def _ids(asked: Turn | Answer) -> tuple[str, str]:
+    """The turn's id and the session's."""
+    return (asked.turn, asked.session) if isinstance(asked, Answer) else (asked.id, asked.row.session)
 
 
 async def _answer(asked: Turn | Answer) -> Answer:

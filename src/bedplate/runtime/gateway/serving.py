@@ -18,14 +18,11 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from bedplate.runtime.gateway.connections import Bounded, Seldom
+from bedplate.runtime.gateway.connections import Bounded, Bounds, Places
 
-CALLERS, AGENT = 512, 128
-"""Connections at a time: of all callers, of one agent. Bedplate's own agent opens 32 at most."""
-HEAD_WITHIN = 10.0
-"""Seconds from the first byte of a request, or from the connection, to the end of its head."""
-READ_WITHIN = 60.0
-"""Seconds for which a peer may leave an answer unread that does not fit into its buffers."""
+CALLERS = Bounds(most=512)
+AGENT = Bounds(most=128, idle=75, body=None)
+"""Bedplate's own agent opens 32 connections at most. Its reports are bodies that last as long as their turns."""
 
 log = logging.getLogger("bedplate.gateway")
 
@@ -33,16 +30,13 @@ log = logging.getLogger("bedplate.gateway")
 class Server(uvicorn.Server):
     """One listening socket. Signals are the gateway's business, not one server's."""
 
-    def __init__(
-        self, app: ASGIApp, listener: socket.socket, *, most: int = CALLERS, head_within: float = HEAD_WITHIN,
-        read_within: float = READ_WITHIN,
-    ) -> None:  # fmt: skip
-        """`most` connections at a time; in each, so many seconds to send the head of a request and to read on."""
-        protocol: Any = partial(Bounded, most=most, head_within=head_within, read_within=read_within, full=Seldom())
+    def __init__(self, app: ASGIApp, listener: socket.socket, bounds: Bounds = CALLERS) -> None:
+        """`bounds`: of all its connections together, and of each."""
+        protocol: Any = partial(Bounded, places=Places(bounds))
         super().__init__(
             uvicorn.Config(
                 app, lifespan="off", log_config=None, access_log=False, ws="none", http=protocol, server_header=False,
-                loop="asyncio", timeout_graceful_shutdown=1, timeout_keep_alive=75, backlog=1024,
+                loop="asyncio", timeout_graceful_shutdown=1, timeout_keep_alive=bounds.idle, backlog=1024,
             )
         )  # fmt: skip
         self._listener = listener
@@ -106,7 +100,7 @@ class AgentFaces:
 
     async def _serve(self, instance: int, listener: socket.socket) -> None:
         listener.setblocking(False)
-        server = Server(self._app_for(instance), listener, most=AGENT)
+        server = Server(self._app_for(instance), listener, AGENT)
         self._servers[instance] = server
         await server.begin()
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from bedplate.runtime.masking import Mask
 from bedplate.runtime.models.api import Body, UpstreamError
 
 MAX_SAID = 4 * 1024 * 1024
@@ -21,7 +22,6 @@ MAX_SAID = 4 * 1024 * 1024
 MAX_CALLS = 128
 """Tool calls in one answer."""
 MAX_TOKENS = 1_000_000_000
-SECRET = "[secret]"
 MIN_SECRET = 8
 """Characters. A shorter key is a stand-in ("none", "test") that would blank out ordinary words."""
 _MAX_REASON = 260
@@ -105,7 +105,8 @@ async def checked(stream: AsyncGenerator[Body], key: str | None) -> AsyncGenerat
     Each chunk has `choices` (none or one, with `delta` and `finish_reason`) and perhaps `usage`. A delta has no empty
     text; each of its tool calls has an `index`.
     """
-    answer = _Answer(_secret(key))
+    mask = Mask(key, least=MIN_SECRET)
+    answer = _Answer(mask)
     try:
         async with aclosing(stream):
             async for data in stream:
@@ -113,22 +114,14 @@ async def checked(stream: AsyncGenerator[Body], key: str | None) -> AsyncGenerat
         if held := answer.held():
             yield held
     except UpstreamError as error:
-        raise _cleaned(error, _secret(key)) from None  # the original repeats what the provider said
-
-
-def _secret(key: str | None) -> str:
-    return key if key and len(key) >= MIN_SECRET else ""
-
-
-def _without(secret: str, text: str) -> str:
-    return text.replace(secret, SECRET) if secret else text
+        raise _cleaned(error, mask) from None  # the original repeats what the provider said
 
 
 class _Answer:
     """The chunks of one answer: each alone, and what they come to together."""
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
         self._said = 0
         self._calls: set[int] = set()
         self._veils: dict[tuple[str, int], _Veil] = {}
@@ -165,11 +158,11 @@ class _Answer:
         return kept | ({"id": self._plain(call.id), "type": "function"} if call.id else {})
 
     def _plain(self, text: str) -> str:
-        return _without(self._secret, self._counted(text))
+        return self._mask.text(self._counted(text))
 
     def _passed(self, field: str, index: int, text: str) -> str:
         self._counted(text)
-        return self._veils.setdefault((field, index), _Veil(self._secret)).piece(text)
+        return self._veils.setdefault((field, index), _Veil(self._mask)).piece(text)
 
     def _counted(self, text: str) -> str:
         self._said += len(text)
@@ -190,17 +183,14 @@ class _Answer:
 class _Veil:
     """Passes one text on in pieces with the secret replaced; holds back what may be the secret's beginning."""
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
         self.held = ""
 
     def piece(self, text: str) -> str:
         """What of the text up to here can be passed on now."""
-        if not self._secret:
-            return text
-        text = _without(self._secret, self.held + text)
-        beginnings = (self._secret[:size] for size in range(len(self._secret) - 1, 0, -1))
-        self.held = next((start for start in beginnings if text.endswith(start)), "")
+        text = self._mask.text(self.held + text)
+        self.held = self._mask.begun(text)
         return text.removesuffix(self.held)
 
 
@@ -217,8 +207,8 @@ def _place(error: ValidationError) -> str:
     return ".".join(str(step) for step in loc if isinstance(step, int) or step.isidentifier()) or "no object"
 
 
-def _cleaned(error: UpstreamError, secret: str) -> UpstreamError:
+def _cleaned(error: UpstreamError, mask: Mask) -> UpstreamError:
     """The error without the key and its likes, cut short. Cutting comes last: half a key would not be found."""
-    reason = _without(secret, error.reason).encode("utf-8", "replace").decode()
+    reason = mask.text(error.reason).encode("utf-8", "replace").decode()
     reason = _KEY_LIKE.sub("…", " ".join(reason.split()))[:_MAX_REASON]
     return UpstreamError(reason, status=error.status, again=error.again, retry_after=error.retry_after)

@@ -44,6 +44,8 @@ async def opened(
         raise UpstreamError("no answer in time") from error
     except httpx2.ConnectError as error:
         raise UpstreamError("no connection") from error
+    except (httpx2.RemoteProtocolError, httpx2.ReadError) as error:
+        raise UpstreamError(f"it closed the connection ({type(error).__name__})") from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise UpstreamError(f"the connection failed ({type(error).__name__})") from error
 

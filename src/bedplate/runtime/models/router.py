@@ -130,7 +130,7 @@ class ModelRouter:
                 return _Opened(target, gathered, await _beginning(rest, gathered, last=last), rest)
         except TimeoutError as error:
             await rest.aclose()
-            raise UpstreamError(f"no answer within {share:.0f} s") from error
+            raise UpstreamError(f"no answer within {share:.{0 if share >= 10 else 1}f} s of limits.timeout") from error
         except BaseException:
             await rest.aclose()
             raise

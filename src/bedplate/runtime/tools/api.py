@@ -98,3 +98,7 @@ class Connected(Protocol):
     @property
     def trouble(self) -> str:
         """Why it cannot be used now; "" where it can."""
+
+    @property
+    def left_out(self) -> str:
+        """What of it cannot be used, and why; "" where all can."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bedplate.runtime.masking import Mask
+
 if TYPE_CHECKING:
     from bedplate.runtime.sandbox import Launch
 
@@ -36,16 +38,17 @@ def sandboxed(backend: str, memory: int, pids: int) -> Launcher:
 
 
 class Child:
-    """One running process. `said` holds the last lines of its standard error."""
+    """One running process. `said` holds the last lines of its standard error, passed through `mask` as the log is."""
 
-    def __init__(self, process: asyncio.subprocess.Process, label: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, label: str, mask: Mask) -> None:
         self._process = process
+        self._mask = mask
         self.said: deque[str] = deque(maxlen=20)
         self._pump = asyncio.create_task(self._follow(label), name=f"stderr of {label}")
 
     @classmethod
-    async def start(cls, launch: Launch, label: str) -> Child:
-        """Start it, in a session of its own. Raises OSError where the program cannot be started."""
+    async def start(cls, launch: Launch, label: str, mask: Mask | None = None) -> Child:
+        """Start it, in a session of its own; `mask` hides what it was given. Raises OSError where it cannot be."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *launch.argv,
@@ -60,7 +63,7 @@ class Child:
         finally:
             for descriptor in launch.pass_fds:
                 os.close(descriptor)
-        return cls(process, label)
+        return cls(process, label, mask or Mask())
 
     @property
     def pid(self) -> int:
@@ -119,7 +122,7 @@ class Child:
     async def _follow(self, label: str) -> None:
         assert self._process.stderr is not None
         while chunk := await _line(self._process.stderr):
-            line = chunk.decode("utf-8", "replace").rstrip()
+            line = self._mask.text(chunk.decode("utf-8", "replace").rstrip())
             self.said.append(line)
             # Standard error of the gateway is the log that `bedplate logs gateway` shows.
             sys.stderr.write(f"{label}: {line}\n")

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 from bedplate.access import Grant, UrlRefused, normalise_url
 from bedplate.blueprint.model import HttpTool
 from bedplate.problems import BedplateError
+from bedplate.runtime.masking import Mask
 from bedplate.runtime.tools.api import Arguments, CallContext, Operation, Question, ToolResult
 from bedplate.runtime.tools.common import MAX_RESULT, as_text, bad_argument, failed, no_operation, remaining
 from bedplate.runtime.tools.openapi import FORM, ApiOperation, Parameter, read_openapi
@@ -49,6 +50,7 @@ class HttpToolset:
         self._document = document
         self._grants = tuple(grants)
         self._credential = credential
+        self._mask = Mask(credential)
         self._given = http
         self._http: httpx2.AsyncClient | None = http
         self._operations: dict[str, ApiOperation] = {}
@@ -135,8 +137,8 @@ class HttpToolset:
             if status not in (301, 302, 303, 307, 308) or not location:
                 return self._result(status, answer, body)
             refused = _redirect_refused(api.method, url, urljoin(target, location), context)
-            if refused:
-                return failed(f"{url} redirects, and that was not followed: {refused}")
+            if refused:  # with the address that the API named
+                return failed(self._mask.text(f"{url} redirects, and that was not followed: {refused}"))
             target = _with_query(urljoin(target, location), query)
         return failed(f"{url} redirects more than {MAX_REDIRECTS} times")
 
@@ -180,7 +182,7 @@ class HttpToolset:
                 return {}, []
 
     def _result(self, status: int, headers: Mapping[str, str], body: bytes) -> ToolResult:
-        text = self._clean(_decoded(body, headers))
+        text = self._mask.text(_decoded(body, headers))
         if not 200 <= status < 300:
             return failed(f"HTTP {status}: {text[:MAX_ERROR]}".rstrip(": "))
         if "\0" in text:
@@ -188,19 +190,11 @@ class HttpToolset:
         if "json" not in headers.get("content-type", ""):
             return ToolResult(text or f"HTTP {status}, no content")
         try:
-            return ToolResult(text, data=json.loads(text) if text else None)
+            data = json.loads(text) if text else None
         except ValueError:
             return ToolResult(text)
-
-    def _clean(self, text: str) -> str:
-        """`text` without the credential, should the API send it back."""
-        secret = self._credential
-        if not secret:
-            return text
-        forms = (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode(), json.dumps(secret)[1:-1])
-        for form in forms:
-            text = text.replace(form, "[secret]")
-        return text
+        clean = self._mask.value(data)  # JSON can spell one text in many ways
+        return ToolResult(text if clean == data else as_text(clean), data=clean)
 
 
 def _redirect_refused(method: str, first: str, target: str, context: CallContext) -> str:

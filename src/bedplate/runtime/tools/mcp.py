@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from bedplate.blueprint.model import McpTool
 from bedplate.problems import BedplateError, Problem
+from bedplate.runtime.masking import Mask
 from bedplate.runtime.tools.api import Arguments, CallContext, Operation, Question, ToolResult
 from bedplate.runtime.tools.child import Child, Launcher
 from bedplate.runtime.tools.common import failed, log, no_operation, remaining
+from bedplate.runtime.tools.mcp_values import MAX_TOOLS, Offer, broken_protocol, offer_of, result_of
 
 if TYPE_CHECKING:
     from mcp.client.client import Client
@@ -49,7 +51,7 @@ class _State:
     """What the connection's task and the calls share."""
 
     client: Client | None = None
-    operations: tuple[Operation, ...] = ()
+    offer: Offer = field(default_factory=Offer)
     problem: str = "not connected yet"
     up: asyncio.Event = field(default_factory=asyncio.Event)
     tried: asyncio.Event = field(default_factory=asyncio.Event)
@@ -83,6 +85,7 @@ class McpToolset:
         self._launcher = launcher
         self._env = dict(env or {})
         self._credential = credential
+        self._mask = Mask(credential, *self._env.values())
         self._patience = patience or Patience()
         self._state = _State()
         self._child: Child | None = None
@@ -102,16 +105,23 @@ class McpToolset:
 
     async def operations(self) -> tuple[Operation, ...]:
         """What the server listed last; nothing before it answered for the first time."""
-        return self._state.operations
+        return self._state.offer.operations
 
     @property
     def trouble(self) -> str:
-        """Why the server cannot be used now; "" while it is connected."""
-        return "" if self._state.up.is_set() else self._state.problem
+        """Why the server cannot be used now; "" while it is connected and has something to offer."""
+        if not self._state.up.is_set():
+            return self._state.problem
+        return "" if self._state.offer.operations else self.left_out
+
+    @property
+    def left_out(self) -> str:
+        """What of the server's list is not offered, and why; "" where all is."""
+        return self._state.offer.without()
 
     def question(self, operation: str, arguments: Arguments) -> Question:  # noqa: ARG002 part of the protocol
         """`call` on the operation's name. Raises BedplateError BP454 for a name that the server did not list."""
-        if operation not in {known.name for known in self._state.operations}:
+        if operation not in {known.name for known in self._state.offer.operations}:
             raise no_operation(self.name, operation)
         return Question("call", operation)
 
@@ -138,9 +148,7 @@ class McpToolset:
             return failed(f"the MCP server of {self.name} gave an answer that breaks the protocol")
         except (OSError, anyio.ClosedResourceError, anyio.BrokenResourceError, httpx2.HTTPError) as error:
             self._state.broken.set()
-            return failed(self._lost(str(error) or type(error).__name__))
-        from bedplate.runtime.tools.mcp_values import result_of
-
+            return failed(self._lost(self._mask.text(str(error)) or type(error).__name__))
         return result_of(result)
 
     async def close(self) -> None:
@@ -200,7 +208,7 @@ class McpToolset:
         from mcp.client.client import Client
         from mcp.client.streamable_http import streamable_http_client
 
-        from bedplate.runtime.tools.mcp_transport import http_client, stdio
+        from bedplate.runtime.tools.mcp_transport import http_client, masked, stdio
 
         self._state.broken = asyncio.Event()
         async with contextlib.AsyncExitStack() as stack:
@@ -209,8 +217,8 @@ class McpToolset:
                 http = await stack.enter_async_context(http_client(self._credential))
                 transport = streamable_http_client(self._tool.url, http_client=http)
             else:
-                transport = stdio(self._spawn, self._state.broken)
-            client = Client(transport, cache=None, message_handler=self._notified)
+                transport = stdio(self._spawn, self._state.broken, self._mask)
+            client = Client(masked(transport, self._mask), cache=None, message_handler=self._notified)
             # Not anyio.fail_after: its scope would have to end before those that the client opens and keeps.
             async with asyncio.timeout(self._patience.connect):
                 await client.__aenter__()
@@ -229,7 +237,7 @@ class McpToolset:
             environment["PYTHONPATH"] = str(self._packages)
         environment |= self._env
         readable = (*self._readable, *_needed(program, command, self._project))
-        self._child = await Child.start(self._launcher(argv, readable, environment), f"tool {self.name}")
+        self._child = await Child.start(self._launcher(argv, readable, environment), f"tool {self.name}", self._mask)
         return self._child
 
     async def _until_broken(self, client: Client) -> None:
@@ -270,8 +278,6 @@ class McpToolset:
             await self._list(client)
 
     async def _list(self, client: Client) -> None:
-        from bedplate.runtime.tools.mcp_values import MAX_TOOLS, operations_of
-
         listed: list[Any] = []
         cursor = None
         async with asyncio.timeout(self._patience.connect):
@@ -281,7 +287,10 @@ class McpToolset:
                 cursor = page.next_cursor
                 if cursor is None or len(listed) > MAX_TOOLS:
                     break
-        self._state.operations = operations_of(self.name, listed)
+        offer = offer_of(self.name, listed)
+        if offer.refused and offer.refused != self._state.offer.refused:
+            log.warning("tool %s: %s", self.name, offer.without())
+        self._state.offer = offer
 
     async def _notified(self, message: Any) -> None:
         from mcp_types import ToolListChangedNotification
@@ -290,9 +299,13 @@ class McpToolset:
             self._state.changed.set()
 
     async def _reason(self, error: BaseException) -> str:
+        from pydantic import ValidationError
+
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        said = str(error) or type(error).__name__
+        if isinstance(error, ValidationError):
+            return self._mask.text(broken_protocol(error))
+        said = self._mask.text(str(error)) or type(error).__name__
         words = (await self._child.last_words()).splitlines()[-1:] if self._child else []
         return f"{said}: {words[0]}" if words else said
 

@@ -4,23 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bedplate.runtime.tools.api import Operation, ToolResult
-from bedplate.runtime.tools.common import MAX_RESULT, as_text, failed, fits_wire, log
+from bedplate.runtime.tools.common import MAX_RESULT, as_text, failed, fits_wire
 
 if TYPE_CHECKING:
     from mcp_types import CallToolResult, Tool
+    from pydantic import ValidationError
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_TOOLS = 500
+MAX_NAMED = 5  # of the refused tools, in a message
+_ANSWERS = {"ListToolsResult": "the server's list of tools", "InitializeResult": "the server's greeting"}
 MAX_SCHEMA = 100_000  # characters of one tool's schema and description
 
 
-def operations_of(tool: str, listed: Iterable[Tool]) -> tuple[Operation, ...]:
-    """The operations that can be offered. What cannot is left out, each with a line in the log that says why."""
+@dataclass(frozen=True)
+class Offer:
+    """What a server can be used for: `operations`, and of what it listed besides the name and why it is `refused`."""
+
+    operations: tuple[Operation, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def without(self) -> str:
+        """What is missing of the server's list, for a person; "" where nothing is."""
+        if not self.refused:
+            return "" if self.operations else "the server lists no tool"
+        names = [f"{name!r:.80} ({reason})" for name, reason in self.refused.items()]
+        more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+        return f"refused of what the server lists: {', '.join(names[:MAX_NAMED])}{more}"
+
+
+def offer_of(tool: str, listed: Iterable[Tool]) -> Offer:
+    """The operations that can be offered, and what cannot."""
     found: dict[str, Operation] = {}
-    refused: set[str] = set()
+    refused: dict[str, str] = {}
     for number, one in enumerate(listed):
         reason = "there are too many" if number >= MAX_TOOLS else _refusal(tool, one)
         if one.name in found:
@@ -28,11 +48,18 @@ def operations_of(tool: str, listed: Iterable[Tool]) -> tuple[Operation, ...]:
             del found[one.name]
             reason = "the server lists it twice"
         if reason or one.name in refused:
-            refused.add(one.name)
-            log.warning("tool %s: the server's tool %.80r is refused: %s", tool, one.name, reason or "listed twice")
+            refused.setdefault(one.name, reason)
         else:
             found[one.name] = _operation(one)
-    return tuple(found.values())
+    return Offer(tuple(found.values()), refused)
+
+
+def broken_protocol(error: ValidationError) -> str:
+    """What an answer that is none has wrong; the place in it, and what should stand there."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(step) for step in first["loc"]) or "as a whole"
+    what = _ANSWERS.get(error.title, "an answer of the server")
+    return f"{what} breaks the protocol: {place:.100}: {first['msg']:.200}"
 
 
 def result_of(result: CallToolResult) -> ToolResult:

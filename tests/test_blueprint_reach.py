@@ -48,6 +48,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
 def test_a_change_gives_the_findings_of_the_case(case: dict[str, Any], old: Blueprint, tmp_path: Path) -> None:
     """Each change of the example gives exactly its findings, with lines, whatever folders the two stand in."""
     new = edited(tmp_path / "elsewhere" / "new", case.get("edit", {}), case.get("files", {}))
+    old = edited(tmp_path / "was", case["was"], {}) if "was" in case else old
     found = compare(reach(old), reach(new), documents(new))
     assert [said(f) for f in found] == [" ".join(line.split()) for line in case["find"]]
 
@@ -59,7 +60,9 @@ def test_a_first_release_names_everything_behind_the_agent(tmp_path: Path) -> No
     assert {f.effect for f in found} == {"wider"}
     assert {f.subject for f in found} == {*(tool.name for tool in new.tools), "memory", "model"}
     secrets = {f.object for f in found if f.verb == "uses secret"}
-    assert secrets == {"anthropic-api-key", "openai-api-key", "tickets-token", "calendar-token", "orders-key"}
+    models = {"anthropic-api-key for anthropic", "openai-api-key for openai"}
+    tools = {"tickets-token as TICKETS_TOKEN", "calendar-token as credentials", "orders-key as credentials"}
+    assert secrets == models | tools
     assert {f.object for f in found if f.verb == "reads"} == {
         "docs: docs (*.md, *.html; without drafts/*)",
         "tariffs: tariffs",

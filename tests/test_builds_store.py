@@ -51,7 +51,7 @@ def test_any_tree_of_files_comes_back_as_it_was(files: dict[str, bytes]) -> None
 
 @pytest.mark.parametrize("case", TAMPERED, ids=[case["name"] for case in TAMPERED])
 def test_damage_is_found_and_named(tmp_path: Path, case: dict[str, Any]) -> None:
-    """Every kind of damage is BP760 that names the file; deleting what the fix names and building again mends it."""
+    """Every kind of damage is BP760 that names the file; doing once what the fix says makes the build whole."""
     write_project(tmp_path, FILES)
     build, store = built(tmp_path), BuildStore(tmp_path)
     tamper(place(store, build, case["file"]), build, case)
@@ -60,15 +60,30 @@ def test_damage_is_found_and_named(tmp_path: Path, case: dict[str, Any]) -> None
     (problem,) = error.value.problems
     assert problem.code == "BP760"
     assert case["says"] in problem.summary
-    for _ in range(2):  # an edited file of the tree is the content as well: both are named, one after the other
+    mend(tmp_path, problem.fix)
+    assert tree_of(built(tmp_path)) == FILES
+
+
+@pytest.mark.parametrize("name", ["docs/one.md", "bedplate.lock"])
+def test_a_content_that_the_project_lost_is_said_to_be_lost(tmp_path: Path, name: str) -> None:
+    """What cannot be made again is not promised: the fix says so until the file is back, and then mends the build."""
+    write_project(tmp_path, FILES)
+    build, store = built(tmp_path), BuildStore(tmp_path)
+    (tmp_path / name).write_text("{}")
+    tamper(build.tree / name, build, {"write": "# Other\n"})
+    for says in ("was changed", "is missing", "is missing"):
+        with pytest.raises(BedplateError) as error:
+            store.open(build.digest)
+        (problem,) = error.value.problems
+        assert problem.summary.endswith(f"the content of {name} {says}")
+        assert f"cannot be made again from the project, where {name} is another or gone" in problem.fix
         mend(tmp_path, problem.fix)
-        try:
-            assert tree_of(built(tmp_path)) == FILES
-            break
-        except BedplateError as again:
-            (problem,) = again.problems
-    else:
-        pytest.fail(f"not mended: {problem}")
+        assert tree_of(built(tmp_path)) == {**FILES, name: b"{}"}
+    (tmp_path / name).write_bytes(FILES[name])
+    with pytest.raises(BedplateError) as error:
+        store.open(build.digest)
+    assert error.value.problems[0].fix == "`bedplate build` makes it again"
+    assert tree_of(built(tmp_path)) == FILES
 
 
 def place(store: BuildStore, build: Build, name: str) -> Path:
@@ -97,9 +112,11 @@ def tamper(path: Path, build: Build, case: dict[str, Any]) -> None:
 
 
 def mend(folder: Path, fix: str) -> None:
-    """Do what the fix says: delete something."""
-    named = folder / fix.partition(";")[0].removeprefix("delete ")
-    subprocess.run(["rm", "-rf", named], check=True)
+    """Do what the fix says: delete what it names, if anything."""
+    before, found, _ = fix.partition("; ")
+    if found and before.startswith("delete "):
+        named = [folder / path for path in before.removeprefix("delete ").split(" and ")]
+        subprocess.run(["rm", "-r", *named], check=True)
 
 
 def test_everything_is_private_and_fixed(tmp_path: Path) -> None:

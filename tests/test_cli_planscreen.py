@@ -10,6 +10,7 @@ from bedplate.access.findings import Finding
 from bedplate.cli.planscreen import plan_screen
 from bedplate.problems import ExitCode
 from bedplate.release.behaviour import GateState, SuiteState
+from bedplate.release.builds.compare import FileChange
 from bedplate.release.cost import Cost
 from bedplate.release.plan import Access, Change, Detail, Origin, Plan
 from bedplate.release.verdict import Cause, Verdict
@@ -71,8 +72,16 @@ PLAN = Plan(
     release=3,
     origin=Origin("staging", 7, (Detail("limits.tokens", "30000", "90000", "agent.yaml:77"),)),
     orphans=("old",),
+    files=(
+        FileChange("evals/faq.yaml", "changed", 1, 96, "dataset of eval faq: 50 → 1 case", "agent.yaml:48"),
+        FileChange("tools/quote.py", "added", 1, 0, "code of tool quote", "agent.yaml:28"),
+        FileChange("agent.yaml", "changed", what="runtime.type: (none) → managed", where="agent.yaml:70"),
+    ),
+    files_note="unknown, it cannot be read",
 )
 FACTS = (
+    *("dataset of eval faq: 50 → 1 case", "+1 −96 lines", "code of tool quote", "agent.yaml:28"),
+    *("runtime.type: (none) → managed", "unknown, it cannot be read"),
     *(
         "shop → prod",
         "release 3 → 4",

@@ -170,6 +170,8 @@ def test_two_approvers_are_two_people(tmp_path: Path) -> None:
     assert not approved(digest, both, 2, NOW + DAY)
     assert approved(digest, (), 0, NOW)
     assert not approved(A, (GOOD, replace(GOOD, approver="ANN@example.com")), 2, NOW)
+    composed, apart = (replace(GOOD, approver=name) for name in ("jos\u00e9@x", "jose\u0301@x"))
+    assert not approved(A, (composed, apart), 2, NOW)
 
 
 def test_an_approval_that_counts_is_not_overwritten(tmp_path: Path) -> None:
@@ -260,10 +262,21 @@ def test_the_approver_is_who_git_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "same"), [("Ann Lee", "ann-lee", True), ("李雷", "韓梅", False), ("jörg", "jerg", False)]
+    ("a", "b", "same"),
+    [
+        ("Ann Lee", "ann-lee", True),
+        ("李雷", "韓梅", False),
+        ("jörg", "jerg", False),
+        ("jos\u00e9@x", "jose\u0301@x", True),
+        ("JOSE\u0301 x", "jos\u00e9@x", True),
+        ("\uff21nn", "ann", True),
+        ("jos\u00e9@x", "jose@x", False),
+        ("\u0915\u093f", "\u0915\u093e", False),
+        ("!", "?", False),
+    ],
 )
 def test_slugs_tell_people_apart(a: str, b: str, same: bool) -> None:
-    """Case and punctuation make no second person; letters of any alphabet do."""
+    """Case, punctuation and Unicode's ways to write a letter make no second person; letters of any alphabet do."""
     assert (slug(a) == slug(b)) == same
     assert "/" not in slug(f"../{a}/x" * 40)
 

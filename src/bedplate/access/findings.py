@@ -81,12 +81,14 @@ def _more(old: Reach, new: Reach, known: Known, *, back: bool = False) -> Iterat
 
 
 def _less(old: Reach, new: Reach, known: Known) -> Iterator[Finding]:
-    """What only the old reach has. The line is that of the tool or model, where it is still there."""
+    """What only the old reach has. The line is that of the like in the new one, else of the tool or model."""
+    alike = {(link.subject, link.verb): link.where for link in new.links}
     lines = {what.subject: what.where for what in new.links} | {thing.name: thing.where for thing in new.things}
     for finding in _more(new, old, known, back=True):
         # Whatever is wider has a finding of its own, so that a doubt here is not about that.
         reason = f"at most: {finding.reason}" if finding.effect == "unproved" else finding.reason
-        yield replace(finding, effect="narrower", reason=reason, where=lines.get(finding.subject, ""))
+        where = alike.get((finding.subject, finding.verb)) or lines.get(finding.subject, "")
+        yield replace(finding, effect="narrower", reason=reason, where=where)
 
 
 def _of_grant(gain: Gain, thing: Thing | None, *, back: bool) -> Finding:

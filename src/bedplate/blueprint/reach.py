@@ -29,6 +29,7 @@ from bedplate.blueprint.model import (
 
 _SEARCH = (("read", "search"), ("read", "open"))
 _MEMORY = (("read", "recall"), ("write", "remember"))
+_OWN = "credentials"
 _SHOWN = 12
 """Hex digits of a hash that words show."""
 
@@ -40,7 +41,7 @@ def reach(blueprint: Blueprint) -> Reach:
     if blueprint.memory.long_term:
         where = next((grant.where for grant in blueprint.scopes.grants if grant.tool == "memory"), "")
         things.append(Thing("memory", "memory", behind="facts about the user", operations=_MEMORY, where=where))
-    links = (*_model(blueprint.model), *(link for tool in blueprint.tools for link in _secrets(tool)))
+    links = (*_model(blueprint), *(link for tool in blueprint.tools for link in _secrets(tool)))
     return Reach(blueprint.scopes, tuple(things), links, sources)
 
 
@@ -125,24 +126,46 @@ def _below(blueprint: Blueprint, source: DataSource, path: str) -> str:
     return Path(os.path.relpath(Path(blueprint.project, path), source.root)).as_posix()
 
 
-def _model(model: ModelSpec) -> Iterator[Link]:
+def _model(blueprint: Blueprint) -> Iterator[Link]:
     """Where conversations go, and the keys that go with them. A built-in model stays on the machine."""
-    used = (model.id,) if model.provider == "bedplate" else (model.id, *model.fallback)
-    for provider in dict.fromkeys(name.partition(":")[0] for name in used):
+    model = blueprint.model
+    for name in _called(model):
+        provider = name.partition(":")[0]
         if provider not in BUILT_IN:
-            elsewhere = f" at {model.base_url}" if model.base_url and provider == model.provider else ""
-            yield Link("model", "talks to", f"{provider}{elsewhere}", model.where)
-    for ref in dict.fromkeys(model.secrets):
-        yield Link("model", "uses secret", ref.name, model.where)
+            elsewhere = model.base_url if provider == model.provider else None
+            at = f"{provider} at {elsewhere}" if elsewhere else provider
+            yield Link("model", "talks to", at, written_at(blueprint, *_address(model, name)))
+        if ref := model.secret_of(name):
+            yield Link("model", "uses secret", f"{ref.name} for {provider}", written_at(blueprint, *_key(model, name)))
+
+
+def _called(model: ModelSpec) -> Iterator[str]:
+    """One model of each provider that is called. A model built in never fails over."""
+    used = (model.id,) if model.provider == "bedplate" else (model.id, *model.fallback)
+    yield from {name.partition(":")[0]: name for name in reversed(used)}.values()
+
+
+def _address(model: ModelSpec, name: str) -> tuple[str, ...]:
+    """The fields that say where the provider of a model is, the one that says most first."""
+    if name.partition(":")[0] == model.provider:
+        return "model.baseUrl", "model.id", "model"
+    return f"model.fallback.{model.fallback.index(name)}", "model.fallback"
+
+
+def _key(model: ModelSpec, name: str) -> tuple[str, ...]:
+    """The fields that say which key goes there."""
+    own = name.partition(":")[0] == model.provider
+    return ("model.credentials.secret", "model.credentials") if own else _address(model, name)
 
 
 def _secrets(tool: Tool) -> Iterator[Link]:
+    """Each secret with the name under which the tool gets it: the same secret under another name is another use."""
     match tool:
         case McpTool(env=env, credentials=credentials):
-            refs = [*env.values(), *([credentials] if credentials else [])]
+            uses = [*((ref, name) for name, ref in env.items()), *([(credentials, _OWN)] if credentials else [])]
         case HttpTool(credentials=SecretRef() as ref):
-            refs = [ref]
+            uses = [(ref, _OWN)]
         case _:
-            refs = []
-    for name in sorted({ref.name for ref in refs}):
-        yield Link(tool.name, "uses secret", name, tool.where)
+            uses = []
+    for said in sorted(f"{ref.name} as {name}" for ref, name in uses):
+        yield Link(tool.name, "uses secret", said, tool.where)

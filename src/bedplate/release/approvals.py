@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -202,10 +203,12 @@ def file_name(finding: str, approver: str) -> str:
 
 
 def slug(approver: str) -> str:
-    """An approver as part of a file's name. Names that differ in case or punctuation only are one approver."""
-    name = approver.casefold()
+    """An approver as part of a file's name. Names that differ in case, punctuation or how Unicode writes a letter only
+    are one approver."""
+    name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", approver).casefold())
+    name = re.sub(r"[\s!-/:-@\[-`{-~]+", "-", name).strip("-") or name
     plain = re.sub(r"[^a-z0-9]+", "-", name).strip("-")
-    if name.isascii() and plain and len(plain) <= 80:
+    if plain == name and len(plain) <= 80:
         return plain
     return f"{plain[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
 

@@ -17,7 +17,7 @@ from bedplate.blueprint.model import Blueprint
 from bedplate.blueprint.reach import documents
 from bedplate.manifest.project import MANIFEST_NAME
 from bedplate.problems import BedplateError, Problem, Where
-from bedplate.release.approvals import FOLDER, Approval, approved, read_approvals, standing
+from bedplate.release.approvals import FOLDER, Approval, approved, read_approvals, slug, standing
 from bedplate.release.behaviour import Document, suites_of
 from bedplate.release.builds.cases import CaseChange, case_changes
 from bedplate.release.builds.compare import FileChange
@@ -254,9 +254,9 @@ class _Comparison:
         if finding.effect == "narrower" or not required:
             return Ruling(blueprint.stage, digest, "free")
         own = [a for a in approvals if a.agent == blueprint.name and a.finding == digest]
-        agreed = tuple(dict.fromkeys(a.approver for a in own if standing(a, self.request.now) == "counts"))
+        agreed = {slug(a.approver): a.approver for a in own if standing(a, self.request.now) == "counts"}
         enough = approved(digest, own, required, self.request.now)
-        return Ruling(blueprint.stage, digest, "approved" if enough else "needed", agreed, required)
+        return Ruling(blueprint.stage, digest, "approved" if enough else "needed", tuple(agreed.values()), required)
 
 
 def _cost(old: Blueprint | None, new: Blueprint) -> str:

@@ -17,7 +17,7 @@ from bedplate.release.builds.model import Build
 from bedplate.release.builds.store import BuildStore
 from bedplate.release.builds.told import of_stage
 from bedplate.release.builds.using import deployed_build
-from bedplate.release.builds.verify import damaged
+from bedplate.release.builds.verify import content_damaged
 from bedplate.release.folders import deployed_stages, home_of
 from bedplate.release.target import Target, open_target
 
@@ -91,6 +91,5 @@ def content(store: BuildStore, build: Build, ref: FileRef) -> bytes:
     path = store.blob(ref.sha256)
     data = path.read_bytes() if path.exists() else None
     if data is None or hashlib.sha256(data).hexdigest() != ref.sha256:
-        what = f"the content of {ref.path} {'is missing' if data is None else 'was changed'}"
-        raise damaged(store, build.digest, what, path)
+        raise content_damaged(store, build, ref)
     return data

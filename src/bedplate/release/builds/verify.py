@@ -15,6 +15,9 @@ from bedplate.blueprint.model import FileRef
 from bedplate.problems import BedplateError, Problem
 from bedplate.release.builds.model import Build, NoRecord, from_record
 
+_BUILT_AGAIN = "`bedplate build` makes it again where the project still has it"
+_LAID_OUT = "whatever uses the build next makes it again"
+
 
 class Places(Protocol):
     """Where a store keeps what."""
@@ -35,7 +38,7 @@ def read_record(places: Places, digest: str) -> Build:
         if build.digest != digest:
             raise NoRecord(f"it is of {build.digest}")
     except NoRecord as error:
-        raise damaged(places, digest, "its record was changed", path, str(error)) from error
+        raise damaged(places, digest, "its record was changed", path, detail=str(error)) from error
     return build
 
 
@@ -54,9 +57,9 @@ def _check_content(places: Places, build: Build, ref: FileRef) -> None:
     try:
         unchanged = _is(blob, ref)
     except FileNotFoundError as error:
-        raise damaged(places, build.digest, f"the content of {ref.path} is missing", Path(blob)) from error
+        raise content_damaged(places, build, ref) from error
     if not unchanged:
-        raise damaged(places, build.digest, f"the content of {ref.path} was changed", Path(blob))
+        raise content_damaged(places, build, ref)
 
 
 def check_tree(places: Places, build: Build) -> None:
@@ -65,13 +68,15 @@ def check_tree(places: Places, build: Build) -> None:
     for path, entry in files_below(build.tree):
         ref = left.pop(path, None)
         if ref is None:
-            raise damaged(places, build.digest, f"{path} is no file of it", build.tree / path)
+            raise damaged(
+                places, build.digest, f"{path} is no file of it", build.tree / path, again="nothing else is wrong there"
+            )
         stat = entry.stat(follow_symlinks=False)
         same = os.path.samestat(stat, os.stat(places.blob_name(ref.sha256)))  # noqa: PTH116 (one call a file, hot)
         if not same and (entry.is_symlink() or not _is(entry.path, ref)):
-            raise damaged(places, build.digest, f"{path} was changed in its tree", build.tree)
+            raise damaged(places, build.digest, f"{path} was changed in its tree", build.tree, again=_LAID_OUT)
     for path in left:
-        raise damaged(places, build.digest, f"{path} is missing in its tree", build.tree)
+        raise damaged(places, build.digest, f"{path} is missing in its tree", build.tree, again=_LAID_OUT)
 
 
 def _document(places: Places, build: Build) -> dict[str, object]:
@@ -100,8 +105,32 @@ def files_below(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     yield f"{prefix}{entry.name}", entry
 
 
-def damaged(places: Places, digest: str, what: str, path: Path, detail: str = "") -> BedplateError:
-    """BP760: what is damaged, and the file or folder to delete so that it is made again."""
-    shown = path.relative_to(places.home).as_posix()
-    fix = f"delete {shown}; `bedplate build` makes it again where the project still has it"
+def content_damaged(places: Places, build: Build, ref: FileRef) -> BedplateError:
+    """BP760 of a content that is missing or was changed. The tree goes with it: what it holds are the same files."""
+    blob = places.blob(ref.sha256)
+    what = f"the content of {ref.path} {'was changed' if blob.exists() else 'is missing'}"
+    there = [path for path in (blob, build.tree) if path.exists()]
+    return damaged(places, build.digest, what, *there, again=_content_again(places, build, ref))
+
+
+def _content_again(places: Places, build: Build, ref: FileRef) -> str:
+    """What brings a content back, or that nothing here does. Of wheels and the manifest only `build` can tell."""
+    if ref is build.manifest or ref in build.wheels:
+        return _BUILT_AGAIN
+    try:
+        same = _is(os.fspath(places.home / ref.path), ref)
+    except OSError:
+        same = False
+    if same:
+        return "`bedplate build` makes it again"
+    back = f"put back {ref.path} as it was and run `bedplate build`, or bring up what the project has now"
+    return f"it cannot be made again from the project, where {ref.path} is another or gone: {back}"
+
+
+def damaged(
+    places: Places, digest: str, what: str, *paths: Path, again: str = _BUILT_AGAIN, detail: str = ""
+) -> BedplateError:
+    """BP760: what is damaged, the files or folders to delete, and what makes them again."""
+    shown = " and ".join(path.relative_to(places.home).as_posix() for path in paths)
+    fix = f"delete {shown}; {again}" if shown else again
     return BedplateError(Problem("BP760", f"build {digest[7:19]} is damaged: {what}", detail=detail, fix=fix))

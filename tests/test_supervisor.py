@@ -260,7 +260,16 @@ def test_a_deleted_folder_ends_everything(client: SupervisorClient) -> None:
     pid = client.apply(web(port))["pid"]
     shutil.rmtree(client.paths.folder)
     wait(lambda: not running(pid))
-    socket.create_server(("127.0.0.1", port)).close()
+    wait(lambda: is_free(port))
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody holds a port: the supervisor ends shortly after its processes."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_a_moved_folder_ends_everything(client: SupervisorClient) -> None:

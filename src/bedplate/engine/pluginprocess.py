@@ -120,8 +120,14 @@ class PluginProcess:
 
     @property
     def exit(self) -> int | None:
-        """The exit status of a plugin that has ended, negative for a signal."""
-        return self._process.poll()
+        """The exit status of a plugin that has ended, negative for a signal.
+
+        Its connection breaks before it is known to have ended: a plugin that is ending has a second to do so.
+        """
+        try:
+            return self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return None
 
     def close(self) -> None:
         """End it: SIGTERM, then SIGKILL."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bedplate.problems import BedplateError
 from engine_cloud import Bench, build
+from engine_edits import in_state
 
 NAMES = ("a", "b", "c", "d")
 
@@ -50,11 +51,6 @@ def _shape(things: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda thing: str(thing["name"]))
 
 
-def _in_state(bench: Bench) -> dict[str, dict[str, Any]]:
-    custom = [r for r in bench.state()["resources"] if r["type"].startswith("test:index:") and r["custom"]]
-    return {r["id"]: r["inputs"] for r in custom}
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(edits)
 def test_cloud_state_and_a_fresh_deployment_agree_after_any_row_of_edits(row: list[tuple[Any, Any]]) -> None:
@@ -66,11 +62,11 @@ def test_cloud_state_and_a_fresh_deployment_agree_after_any_row_of_edits(row: li
             # Whether a failure is met depends on the program.
             with suppress(BedplateError):
                 bench.up(program)
-            assert _in_state(bench) == bench.cloud.things
+            assert in_state(bench) == bench.cloud.things
         bench.cloud.fail = set()
         bench.up(row[-1][0])
         fresh.up(row[-1][0])
-        assert _in_state(bench) == bench.cloud.things
+        assert in_state(bench) == bench.cloud.things
         assert _shape(bench.cloud.things) == _shape(fresh.cloud.things)
         assert bench.cloud.violations == []
         before = (bench.stack.folder / "state.json").stat()

@@ -6,16 +6,44 @@ Goes in: grants compiled from the tools' scopes, and requests, or two reaches. C
 
 from bedplate.access.decide import decide, may_use
 from bedplate.access.globs import covers, matches
-from bedplate.access.model import Decision, Effect, Grant, Never, Request, ScopeSet, grant_id
+from bedplate.access.model import (
+    Argument,
+    Ask,
+    Budget,
+    Claim,
+    Condition,
+    Decision,
+    Effect,
+    Grant,
+    Never,
+    Operation,
+    Present,
+    Request,
+    ScopeSet,
+    Spans,
+    Subset,
+    Texts,
+    grant_id,
+)
 from bedplate.access.urls import UrlRefused, normalise_url
 
 __all__ = [
+    "Argument",
+    "Ask",
+    "Budget",
+    "Claim",
+    "Condition",
     "Decision",
     "Effect",
     "Grant",
     "Never",
+    "Operation",
+    "Present",
     "Request",
     "ScopeSet",
+    "Spans",
+    "Subset",
+    "Texts",
     "UrlRefused",
     "covers",
     "decide",

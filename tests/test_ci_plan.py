@@ -46,3 +46,10 @@ def test_options_of_a_plan_do_not_promote(project: Path, option: str) -> None:
     assert refused.code == 64
     assert f"{option} is for a plan" in refused.err
     assert "is for a plan" not in bedplate(project, "promote", "first", "--dry-run", option).err
+
+
+@pytest.mark.parametrize("command", [("plan",), ("promote", "first", "--dry-run")])
+def test_two_forms_of_one_output_are_refused(project: Path, command: tuple[str, ...]) -> None:
+    """`--markdown` beside `--json` would be ignored, so that it is a usage error."""
+    refused = bedplate(project, *command, "--markdown", "--json")
+    assert (refused.code, refused.json["problems"][0]["code"]) == (64, "BP701")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,9 @@ from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage
 from bedplate.cli.output import say, show, show_json, width
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Sequence
+
+    from bedplate.evals.report import SuiteReport
 
 
 def register(app: typer.Typer) -> None:
@@ -37,10 +39,6 @@ def eval_(
 ) -> int:
     """Ask the running agent every case, grade the answers and judge the gates. Exit 4 when a gate fails."""
     from bedplate.cli.progress import answers
-    from bedplate.evals.gates import exit_of
-    from bedplate.evals.junit import junit as junit_xml
-    from bedplate.evals.report import to_json
-    from bedplate.evals.table import github_annotations, render
     from bedplate.release.check import open_checked
     from bedplate.release.evaluate import evaluate
     from bedplate.release.running import running_stage
@@ -52,27 +50,42 @@ def eval_(
     reports = evaluate(
         running, suites or (), repeats=repeats, concurrency=concurrency, progress=None if as_json else answers
     )
+    document = _document(reports)
+    _write(reports, document, junit, out)
+    if as_json:
+        show_json(document)
+    else:
+        _show(reports, annotate=annotate)
+    return int(document["exit"])
+
+
+def _document(reports: Sequence[SuiteReport]) -> dict[str, Any]:
+    from bedplate.evals.gates import exit_of
+    from bedplate.evals.report import to_json
+
     code = exit_of(report.outcome for report in reports)
-    document = {
-        "schema": "bedplate.dev/eval/v1",
-        "ok": code == 0,
-        "exit": int(code),
-        "suites": [to_json(report) for report in reports],
-    }
+    suites = [to_json(report) for report in reports]
+    return {"schema": "bedplate.dev/eval/v1", "ok": code == 0, "exit": int(code), "suites": suites}
+
+
+def _write(reports: Sequence[SuiteReport], document: dict[str, Any], junit: Path | None, out: Path | None) -> None:
+    import json
+
+    from bedplate.evals.junit import junit as junit_xml
+
     if junit:
         junit.write_text(junit_xml(reports), "utf-8")
     if out:
-        import json
-
         out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    if as_json:
-        show_json(document)
-        return int(code)
+
+
+def _show(reports: Sequence[SuiteReport], *, annotate: bool) -> None:
+    from bedplate.evals.table import github_annotations, render
+
     for report in reports:
         show(render(report, width=width()))
         if annotate and (lines := github_annotations(report)):
             show("\n".join(lines))
-    return int(code)
 
 
 def generate(

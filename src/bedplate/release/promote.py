@@ -88,26 +88,23 @@ def promote(
     override: str = "",
     allow_unsandboxed: bool = False,
     without_secrets: bool = False,
-    on_plan: Callable[[Plan], None] = lambda _: None,
     on_event: EventSink | None = None,
     on_answer: Callable[[Progress], None] | None = None,
 ) -> Promoted:
     """Plan, check the order and the approvals, run the gates, apply. `look` stops after the plan and changes nothing.
 
-    With `look` and `without_secrets` they are not looked up and count as unchanged.
+    `without_secrets`, for a look only: they are not looked up and count as unchanged.
 
     Raises BP210 (exit 6) where another release of the stage is under way, BP773 (exit 7) for a stale plan.
     """
-    if look and without_secrets:
-        unread = prepare(promotion.target, allow_unsandboxed, secrets=standing_in(promotion.target))
-        return Promoted(_plan(unread, promotion))
-    require_secrets(promotion.target)
-    deployment = prepare(promotion.target, allow_unsandboxed)
+    if not without_secrets:
+        require_secrets(promotion.target)
+    secrets = standing_in(promotion.target) if without_secrets else None
+    deployment = prepare(promotion.target, allow_unsandboxed, secrets=secrets)
     if look:
         return Promoted(_plan(deployment, promotion))
     with BuildStore(promotion.target.home).holding(), held(promotion.target, "promote") as log:
         plan = _plan(deployment, promotion)
-        on_plan(plan)
         if planned is not None:
             require_same(planned, receipt_of(plan, promotion.target))
         if is_recorded(plan, log) or (plan.verdict.waits and not override):

@@ -149,8 +149,8 @@ class PlanDocument:
 
 
 @dataclass(frozen=True)
-class ReleaseDocument:
-    """`up`: what was done, the stack's outputs (`url` is the address), and what works only in part.
+class PromotedRelease:
+    """What was done, the stack's outputs (`url` is the address), and what works only in part.
 
     `number` is the release's, 0 where nothing changed; `override` the reason for going on against the verdict.
     """
@@ -161,19 +161,13 @@ class ReleaseDocument:
     plan: PlanDocument
     outputs: Mapping[str, Any]
     troubles: tuple[str, ...]
-    ok: Literal[True]
 
 
 @dataclass(frozen=True)
-class PromotedRelease:
-    """The release of a promotion."""
+class ReleaseDocument(PromotedRelease):
+    """`up`: the release that was made, or that stands."""
 
-    schema: Literal["bedplate.dev/release/v1"]
-    number: int
-    override: str
-    plan: PlanDocument
-    outputs: Mapping[str, Any]
-    troubles: tuple[str, ...]
+    ok: Literal[True]
 
 
 @dataclass(frozen=True)

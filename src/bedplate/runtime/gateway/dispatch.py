@@ -243,7 +243,8 @@ class _Call:
             decision = Decision(Effect.DENY, reason="the turn is over")
         self._decided(decision, operation.effect and decision.allowed)
         if not decision.allowed:
-            return _told(faults.denied(decision.reason or "it needs someone's consent"))
+            later = "; asking is not supported yet" if decision.effect is Effect.ASK else ""
+            return _told(faults.denied(f"{decision.reason}{later}"))
         return await self._make(decision)
 
     def _decide(self, question: Question) -> Decision:

@@ -16,14 +16,12 @@ from bedplate.access.findings import Finding
 from bedplate.blueprint.model import Blueprint
 from bedplate.blueprint.reach import documents
 from bedplate.manifest.project import MANIFEST_NAME
-from bedplate.problems import BedplateError, Problem, Where
-from bedplate.release.approvals import FOLDER, Approval, approved, read_approvals, slug, standing
+from bedplate.problems import BedplateError, Problem
+from bedplate.release.approvals import Approval, approved, read_approvals, slug, standing
 from bedplate.release.behaviour import Document, suites_of
 from bedplate.release.builds.cases import CaseChange, case_changes
 from bedplate.release.builds.compare import FileChange
-from bedplate.release.builds.compare import Side as Contents
-from bedplate.release.builds.sides import contents_of
-from bedplate.release.builds.told import OF_ANOTHER, of_stage, untold
+from bedplate.release.builds.told import OF_ANOTHER, untold
 from bedplate.release.cost import cost_of
 from bedplate.release.plan import Change
 from bedplate.release.reaching import Reaching, reaching
@@ -31,9 +29,8 @@ from bedplate.review.evidence import ignored, loosened
 from bedplate.review.git import Repository
 from bedplate.review.infrastructure import Infrastructure, is_record
 from bedplate.review.model import Kind, Review, Revision, Row, Ruling, StageReview
+from bedplate.review.sides import Reader, Side
 
-_ANCESTORS = 20
-"""How many earlier versions of a manifest are tried where the base's own does not validate."""
 _ORDER = {"wider": 0, "unproved": 1, "narrower": 2}
 
 
@@ -53,19 +50,6 @@ class Request:
     now: float = field(default_factory=time.time)
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One revision, read: its stages by name, or its problems; `folder` is where its files are."""
-
-    revision: Revision
-    folder: Path
-    blueprints: Mapping[str, Blueprint] = field(default_factory=dict)
-    problems: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
-    contents: Mapping[str, Contents] = field(default_factory=dict)
-    """By stage, the manifest as it is there and the files of the build."""
-
-
 def review(request: Request) -> Review:
     """Compare. Raises BedplateError where a revision cannot be read at all (BP791 to BP793)."""
     if request.manifest.is_dir():
@@ -74,85 +58,18 @@ def review(request: Request) -> Review:
     head = repository.commit(request.head or "HEAD")
     base = repository.merge_base(repository.commit(request.base), head)
     with tempfile.TemporaryDirectory(prefix="bedplate-review-") as folder:
-        reader = _Reader(repository, request.manifest, Path(folder).resolve())
+        reader = Reader(repository, request.manifest, Path(folder).resolve())
         new = reader.working_tree() if request.working_tree else reader.read(Revision(head, request.head or "HEAD"))
         old = reader.valid(Revision(base, request.base))
         return _Comparison(request, repository.prefix + request.manifest.name, old, new).review()
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """Reads revisions of one manifest."""
-
-    repository: Repository
-    manifest: Path
-    folder: Path
-
-    def working_tree(self) -> _Side:
-        """The files as they are on disk."""
-        return _resolved(Revision("", "working tree"), self.manifest)
-
-    def read(self, revision: Revision) -> _Side:
-        """A commit, with everything that `validate` would say of it."""
-        into = Path(tempfile.mkdtemp(dir=self.folder))
-        skipped = self.repository.materialise(revision.commit, self.repository.prefix, into, plain=(FOLDER,))
-        side = _resolved(revision, into / self.manifest.name)
-        return replace(side, notes=(*side.notes, *(f"submodule {path} is left out" for path in skipped)))
-
-    def valid(self, revision: Revision) -> _Side:
-        """The base, or where its manifest does not validate the nearest earlier one that does."""
-        first = self.read(revision)
-        if not first.blueprints and not first.problems:
-            note = f"there is no {self.manifest.name} at {revision.label}: compared with nothing"
-            return replace(first, notes=(*first.notes, note))
-        if not first.problems:
-            return first
-        for commit in self.repository.history(revision.commit, self.manifest.name, _ANCESTORS):
-            side = self.read(replace(revision, commit=commit)) if commit != revision.commit else first
-            if not side.problems:
-                note = (
-                    f"the manifest at {revision.label} does not validate: compared with {side.revision.label} before it"
-                )
-                return replace(side, notes=(*side.notes, note))
-        note = f"the manifest at {revision.label} does not validate, and none before it: everything counts as new"
-        return replace(first, notes=(*first.notes, note))
-
-
-def _resolved(revision: Revision, manifest: Path) -> _Side:
-    from bedplate.release.check import validate
-
-    folder = manifest.parent
-    side = _Side(revision, folder)
-    if manifest.is_symlink():
-        fix = "commit the file itself"
-        return replace(side, problems=(Problem("BP001", f"{manifest.name} is a link", Where(manifest.name), fix=fix),))
-    if not manifest.exists():
-        return side
-    try:
-        found = validate(manifest)
-    except BedplateError as error:
-        return replace(side, problems=tuple(_placeless(problem, folder) for problem in error.problems))
-    contents = contents_of(found.loaded, found.inputs, folder, revision.label)
-    return replace(
-        side,
-        revision=replace(revision, build=found.inputs.digest),
-        blueprints={b.stage: b for b in found.blueprints},
-        contents={b.stage: of_stage(contents, found.loaded, b.stage, b.lines) for b in found.blueprints},
-    )
-
-
-def _placeless(problem: Problem, folder: Path) -> Problem:
-    """The problem without the temporary folder that the revision was read in."""
-    texts = [text.replace(f"{folder}/", "") for text in (problem.summary, problem.detail, problem.fix)]
-    return replace(problem, summary=texts[0], detail=texts[1], fix=texts[2])
-
-
-@dataclass(frozen=True)
 class _Comparison:
     request: Request
     file: str
-    old: _Side
-    new: _Side
+    old: Side
+    new: Side
 
     def review(self) -> Review:
         """Everything, stage by stage; of a head that is not valid its problems only."""

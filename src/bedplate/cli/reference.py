@@ -41,6 +41,7 @@ AREAS = {
     "cli": "The command line",
     "builds": "Builds",
     "release": "Releases, plans and approvals",
+    "access_lock": "Pins",
 }
 
 

@@ -7,6 +7,8 @@ import logging
 import time
 from typing import Any
 
+from bedplate.blueprint.openapi import WIRE_GLUE as WIRE_GLUE
+from bedplate.blueprint.openapi import WIRE_LIMIT
 from bedplate.problems import BedplateError, Problem
 from bedplate.runtime.tools.api import CallContext, ToolResult
 
@@ -14,9 +16,6 @@ MAX_RESULT = 1024 * 1024
 """Bytes (or characters) of one result; what is longer is refused, not cut, except where a tool type says otherwise."""
 CALL_TIMEOUT = 60.0
 """Seconds that one call may take, if the turn's deadline does not come first."""
-WIRE_LIMIT = 64
-"""Characters of a name on the wire, `tool___operation`: what model providers accept."""
-WIRE_GLUE = "___"
 
 log = logging.getLogger("bedplate.tools")
 

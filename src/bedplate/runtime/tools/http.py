@@ -16,11 +16,12 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from bedplate.access import Grant, UrlRefused, normalise_url
 from bedplate.blueprint.model import HttpTool
+from bedplate.blueprint.openapi import FORM, SAFE_METHODS, ApiOperation, Parameter
 from bedplate.problems import BedplateError
 from bedplate.runtime.masking import Mask
 from bedplate.runtime.tools.api import Arguments, CallContext, Operation, Question, ToolResult
 from bedplate.runtime.tools.common import MAX_RESULT, as_text, bad_argument, failed, no_operation, remaining
-from bedplate.runtime.tools.openapi import FORM, ApiOperation, Parameter, read_openapi
+from bedplate.runtime.tools.openapi import read_openapi
 
 if TYPE_CHECKING:
     import httpx2
@@ -60,11 +61,11 @@ class HttpToolset:
         found = await asyncio.to_thread(
             read_openapi, self.name, self._document, base_url=self._tool.base_url, grants=self._grants
         )
-        self._operations = {api.operation.name: api for api in found}
+        self._operations = {api.name: api for api in found}
 
     async def operations(self) -> tuple[Operation, ...]:
         """Those of the document that a grant can meet."""
-        return tuple(api.operation for api in self._operations.values())
+        return tuple(map(_offered, self._operations.values()))
 
     def question(self, operation: str, arguments: Arguments) -> Question:
         """The method on the normalised address. Raises BedplateError (BP453, BP454)."""
@@ -110,23 +111,23 @@ class HttpToolset:
         try:
             return normalise_url(api.base + path)
         except UrlRefused as error:
-            raise bad_argument(self.name, api.operation.name, str(error)) from error
+            raise bad_argument(self.name, api.name, str(error)) from error
 
     def _segment(self, api: ApiOperation, parameter: Parameter, arguments: Arguments) -> str:
         """A value as one piece of a path: it may not become another path."""
         value = arguments.get(parameter.argument)
         if value is None or isinstance(value, dict):
-            raise bad_argument(self.name, api.operation.name, f"`{parameter.argument}` needs a value for the path")
+            raise bad_argument(self.name, api.name, f"`{parameter.argument}` needs a value for the path")
         text = ",".join(map(_scalar, value)) if isinstance(value, list) else _scalar(value)
         bad = text in ("", ".", "..") or any(ch in "/\\%" or ord(ch) < 32 or ord(ch) == 127 for ch in text)
         if bad:
-            raise bad_argument(self.name, api.operation.name, f"`{parameter.argument}` cannot stand in a path")
+            raise bad_argument(self.name, api.name, f"`{parameter.argument}` cannot stand in a path")
         return quote(text, safe="")
 
     async def _exchange(self, api: ApiOperation, url: str, arguments: Arguments, context: CallContext) -> ToolResult:
         declared = {p.argument for p in api.parameters} | ({"body"} if api.body else set())
         if unknown := sorted(set(arguments) - declared):
-            raise bad_argument(self.name, api.operation.name, f"{', '.join(unknown)}: not declared by the document")
+            raise bad_argument(self.name, api.name, f"{', '.join(unknown)}: not declared by the document")
         headers, query = self._credentials(api)
         headers |= _headers(self.name, api, arguments)
         content = _content(api, arguments, headers)
@@ -197,6 +198,11 @@ class HttpToolset:
         return ToolResult(text if clean == data else as_text(clean), data=clean)
 
 
+def _offered(api: ApiOperation) -> Operation:
+    said = api.described
+    return Operation(said.name, said.description, said.schema, api.method, effect=api.method not in SAFE_METHODS)
+
+
 def _redirect_refused(method: str, first: str, target: str, context: CallContext) -> str:
     """Why a redirect is not followed, empty where it may be: same origin, harmless method, allowed address."""
     try:
@@ -218,7 +224,7 @@ def _asked(
     pairs = _query(api, arguments)
     for name, _ in pairs:
         if name.lower() in taken:
-            raise bad_argument(tool, api.operation.name, f"`{name}` carries the credential, which only Bedplate sets")
+            raise bad_argument(tool, api.name, f"`{name}` carries the credential, which only Bedplate sets")
     return pairs
 
 
@@ -250,9 +256,7 @@ def _headers(tool: str, api: ApiOperation, arguments: Arguments) -> dict[str, st
         if parameter.place == "header" and value is not None:
             text = _scalar(value)
             if not text.isprintable() or not text.isascii():
-                raise bad_argument(
-                    tool, api.operation.name, f"`{parameter.argument}` is no header: printable ASCII only"
-                )
+                raise bad_argument(tool, api.name, f"`{parameter.argument}` is no header: printable ASCII only")
             # A declared parameter never stands in for the credential.
             if parameter.name.lower() != api.security.name.lower():
                 found[parameter.name.lower()] = text

@@ -1,0 +1,1 @@
+"""IAM: policy documents, what they decide, and whether one set of them allows more than another."""

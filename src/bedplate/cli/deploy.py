@@ -24,6 +24,7 @@ from bedplate.cli.options import (
     Targets,
     Unsandboxed,
     Yes,
+    require_one_form,
     run_options,
 )
 from bedplate.cli.output import interactive, say, show, show_json
@@ -80,7 +81,7 @@ def plan(
     from bedplate.release.receipt import write_receipt
     from bedplate.release.releasing import receipt_of
 
-    _require_one_form(markdown, as_json)
+    require_one_form(markdown, as_json)
     options = run_options(parallel, target, exclude, target_dependents, continue_on_error, refresh)
     opened = replace((open_checked if without_secrets else open_deployable)(file, stage), engine=engine)
     with waiting(f"Planning {opened.label}", quiet=as_json):
@@ -196,7 +197,7 @@ def promote(
     from bedplate.release.receipt import write_receipt
     from bedplate.release.releasing import reason_of, receipt_of
 
-    _require_one_form(markdown, as_json)
+    require_one_form(markdown, as_json)
     look = look or out is not None
     _require_look(look, {"--markdown": markdown, "--without-secrets": without_secrets})
     reason, receipt = reason_of(override), _read(planned)
@@ -220,14 +221,6 @@ def promote(
     else:
         return _show_plan(found.plan, markdown=markdown, as_json=False, out=out)
     return 0 if found.release else int(found.plan.verdict.exit)
-
-
-def _require_one_form(markdown: bool, as_json: bool) -> None:
-    from bedplate.problems import BedplateError, ExitCode, Problem
-
-    if markdown and as_json:
-        problem = Problem("BP701", "--markdown and --json are two forms of one output", fix="give one of them")
-        raise BedplateError(problem, exit_code=ExitCode.USAGE)
 
 
 def _require_look(look: bool, options: Mapping[str, bool]) -> None:

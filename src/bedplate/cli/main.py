@@ -12,6 +12,7 @@ import typer
 
 from bedplate import __version__
 from bedplate.cli import (
+    access,
     approve,
     ask,
     build,
@@ -68,6 +69,7 @@ for module in (
     deploy,
     refresh,
     engine,
+    access,
     approve,
     history,
     review,

@@ -92,3 +92,12 @@ def run_options(
         continue_on_error=keep_going,
         refresh=refresh,
     )
+
+
+def require_one_form(markdown: bool, as_json: bool) -> None:
+    """Raises BP701 where both are asked for: standard output has room for one."""
+    from bedplate.problems import BedplateError, ExitCode, Problem
+
+    if markdown and as_json:
+        problem = Problem("BP701", "--markdown and --json are two forms of one output", fix="give one of them")
+        raise BedplateError(problem, exit_code=ExitCode.USAGE)

@@ -5,9 +5,11 @@ Goes in: a `Plan`. Comes out: Markdown in which nothing of the repository is rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from bedplate.access.findings import Finding
 from bedplate.release.plan import Plan
+from bedplate.review.accessdiff import AccessDiff
 from bedplate.review.comment import change_lines, file_line, gate_words, said
 from bedplate.review.escape import cell, code, fence
 
@@ -19,6 +21,17 @@ def plan_markdown(plan: Plan) -> str:
     parts: list[Iterator[str]] = [_head(plan), _access(plan), _infrastructure(plan), _files(plan), _differs(plan)]
     parts += [_evals(plan), _cost(plan), _next(plan)]
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part))) + "\n"
+
+
+def diff_markdown(diff: AccessDiff) -> str:
+    """A comparison of access: a table for each pair of stages."""
+    parts = [[f"### {code(diff.agent)}: {code(diff.old)} → {code(diff.new)}"]]
+    for pair in diff.pairs:
+        title = f"#### {' → '.join(code(name) for name in dict.fromkeys((pair.old, pair.new)) if name)}: {pair.verdict}"
+        rows = ((f"A{n}", f.effect, f) for n, f in enumerate(pair.findings[:_MOST], 1))
+        more = _more(len(pair.findings))
+        parts.append([title, *([""] if pair.findings else []), *(_findings(rows) if pair.findings else ()), *more])
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
 def _head(plan: Plan) -> Iterator[str]:
@@ -41,13 +54,18 @@ def _access(plan: Plan) -> Iterator[str]:
     if not access.findings:
         return
     yield ""
+    named = access.named[:_MOST]
+    yield from _findings((n, f"{f.effect}, approved" if n in access.approved else f.effect, f) for n, f in named)
+    yield from _more(len(access.findings))
+
+
+def _findings(named: Iterable[tuple[str, str, Finding]]) -> Iterator[str]:
+    """A table of findings, each with its name and its effect in words."""
     yield "|  | Finding | For example | Line |"
     yield "|---|---|---|---|"
-    for name, finding in access.named[:_MOST]:
-        effect = f"{finding.effect}, approved" if name in access.approved else finding.effect
+    for name, effect, finding in named:
         seen = cell(finding.witness) if finding.witness else "–"
         yield f"| {name} {effect} | {said(finding)} | {seen} | {cell(finding.where) if finding.where else '–'} |"
-    yield from _more(len(access.findings))
 
 
 def _infrastructure(plan: Plan) -> Iterator[str]:

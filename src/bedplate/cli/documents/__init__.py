@@ -4,11 +4,11 @@ Loaded for the documentation and by tests only: it imports what commands import 
 it is released: what changes its meaning gets another version.
 """
 
-from bedplate.cli.documents import evals, project, records, releases, review, stages, state
+from bedplate.cli.documents import access, evals, project, records, releases, review, stages, state
 
 DOCUMENTS: tuple[type, ...] = tuple(
     found
-    for module in (project, releases, records, review, stages, state, evals)
+    for module in (project, access, releases, records, review, stages, state, evals)
     for name, found in vars(module).items()
     if name.endswith("Document")
 )

@@ -51,6 +51,10 @@ def read_lock(files: ProjectFiles) -> tuple[Lock, tuple[Problem, ...]]:
         return Lock(), error.problems
 
 
+def _all(_method: str, _pattern: str) -> bool:
+    return True
+
+
 def known(tools: Iterable[Tool], files: ProjectFiles, lock: Lock, grants: Sequence[Grant] | None = None) -> Known:
     """What is known of the operations of some tools. With `grants`: only of those that one of them can meet."""
     found: list[Operation] = []
@@ -71,7 +75,7 @@ def known(tools: Iterable[Tool], files: ProjectFiles, lock: Lock, grants: Sequen
     return Known(tuple(found), unknown)
 
 
-def own(tool: PythonTool | HttpTool, files: ProjectFiles, wanted: Wanted) -> tuple[Sequence[Described], str]:
+def own(tool: PythonTool | HttpTool, files: ProjectFiles, wanted: Wanted = _all) -> tuple[Sequence[Described], str]:
     """The operations that the project's own files describe, or why they describe none (told elsewhere as well)."""
     try:
         match tool:
@@ -111,10 +115,6 @@ def _source(module: str, files: ProjectFiles) -> str:
 def _document(path: Path, _sha256: str) -> Document:
     """A document as it is with this content: every stage reads the same ones."""
     return Document.read(path)
-
-
-def _all(_method: str, _pattern: str) -> bool:
-    return True
 
 
 def _wanted(tool: str, grants: Sequence[Grant]) -> Wanted:

@@ -150,9 +150,9 @@ class _Reader:
 
 
 def _is_decimal(others: Sequence[Schema]) -> bool:
-    """A number, or a text that a pattern describes: pydantic's Decimal, of which only the number is one here."""
-    words = sorted(str(node.get("type")) for node in others)
-    return words == ["number", "string"] and any(node.get("type") == "string" and "pattern" in node for node in others)
+    """A number or any text: pydantic's Decimal, of which only the number is one here."""
+    texts = [node for node in others if node.get("type") == "string" and not {"format", "enum", "const"} & node.keys()]
+    return len(others) == 2 and len(texts) == 1 and any(node.get("type") == "number" for node in others)
 
 
 def _both(left: Schema, right: Schema) -> Schema:

@@ -22,6 +22,7 @@ from bedplate.cli import (
     evals,
     history,
     inspect,
+    lock,
     memory,
     project,
     refresh,
@@ -65,6 +66,7 @@ def _root(
 
 for module in (
     project,
+    lock,
     build,
     deploy,
     refresh,

@@ -18,7 +18,7 @@ from bedplate.problems import ExitCode, catalogue
 EXITS = {
     ExitCode.OK: "done, or nothing to do",
     ExitCode.ERROR: "an error; the message has a code",
-    ExitCode.CHANGES_PENDING: "`plan`: changes are pending",
+    ExitCode.CHANGES_PENDING: "`plan`: changes are pending; `lock --check`: the pins are out of date",
     ExitCode.NEEDS_APPROVAL: "a yes is needed and nobody could be asked",
     ExitCode.GATE_FAILED: "`eval`: a gate failed",
     ExitCode.DRIFT: "what runs differs from what was released",

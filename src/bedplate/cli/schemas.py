@@ -1,4 +1,4 @@
-"""The JSON Schemas of what commands print with `--json`, made from the types in `documents`."""
+"""The JSON Schemas of what commands print with `--json`, made from the types in `documents`, and of bedplate.lock."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from bedplate.blueprint.lockfile import LockFile
 from bedplate.cli.documents import DOCUMENTS
 from bedplate.cli.output import camel_keys
 
@@ -15,14 +16,33 @@ URL = "https://bedplate.dev/schemas/"
 
 def schemas() -> dict[str, str]:
     """The JSON Schemas (2020-12) as docs/schema publishes them, by the name of their file (`plan.v1.json`)."""
-    return dict(_published(document) for document in DOCUMENTS)
+    return dict(_published(document) for document in DOCUMENTS) | {"lock.v1.json": _of_lock()}
+
+
+def _of_lock() -> str:
+    """The schema of `bedplate.lock`, in which fields without a value are left out."""
+    return _text("lock.v1.json", _untitled(LockFile.model_json_schema()))
 
 
 def _published(document: type) -> tuple[str, str]:
     made = TypeAdapter(document).json_schema(mode="serialization")
     name = made["properties"]["schema"]["const"].removeprefix("bedplate.dev/").replace("/", ".") + ".json"
+    return name, _text(name, _exact(made))
+
+
+def _text(name: str, schema: Any) -> str:
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": URL + name}
-    return name, json.dumps({**head, **_exact(made)}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({**head, **schema}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _untitled(node: Any) -> Any:
+    match node:
+        case dict():
+            return {key: _untitled(value) for key, value in node.items() if key != "title"}
+        case list():
+            return [_untitled(item) for item in node]
+        case _:
+            return node
 
 
 def _exact(node: Any) -> Any:

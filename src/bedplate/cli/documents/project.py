@@ -1,4 +1,4 @@
-"""What commands print that need no stage: `init`, `validate`, `explain`, `skills`, `ci init`; and errors."""
+"""What commands print that need no stage: `init`, `validate`, `lock`, `explain`, `skills`, `ci init`; and errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bedplate.problems import CodeEntry, Problem
+from bedplate.release.relocking import Change
 from bedplate.review.ci.write import Platform, WrittenWorkflow
 from bedplate.skills import Written
 
@@ -51,6 +52,23 @@ class ValidateDocument:
     build_digest: str
     stages: Mapping[str, ValidStage]
     warnings: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class LockReportDocument:
+    """`lock`: what differs from the pins that were there, and what could not be pinned. `exit` is its exit code.
+
+    `stale`: the file said something else; `wrote`: now it does not.
+    """
+
+    schema: Literal["bedplate.dev/lock-report/v1"]
+    ok: bool
+    exit: int
+    file: str
+    stale: bool
+    wrote: bool
+    changes: tuple[Change, ...]
+    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)

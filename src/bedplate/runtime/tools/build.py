@@ -15,6 +15,8 @@ from bedplate.runtime.tools.child import Launcher, sandboxed
 if TYPE_CHECKING:
     import httpx2
 
+    from bedplate.runtime.tools.mcp import McpToolset
+
 ReadSecret = Callable[[str], str]
 """From a secret's name to its value. Raises BedplateError where it is missing."""
 
@@ -44,8 +46,7 @@ def _toolset(
     http: httpx2.AsyncClient | None,
 ) -> Toolset:
     project = Path(blueprint.project)
-    packages = Path(blueprint.site) if blueprint.site else None
-    code = [*(project / file.path for file in blueprint.code), *([packages] if packages else [])]
+    packages, code = _code(blueprint)
     match tool:
         case SearchTool():
             from bedplate.runtime.tools.search import SearchToolset
@@ -60,19 +61,7 @@ def _toolset(
                 tool, project=project, packages=packages, readable=readable, data=roots, launcher=launcher
             )
         case McpTool():
-            from bedplate.runtime.tools.mcp import McpToolset
-
-            env = {name: read_secret(ref.name) for name, ref in tool.env.items()}
-            credential = _secret(tool.credentials, read_secret)
-            return McpToolset(
-                tool,
-                project=project,
-                packages=packages,
-                readable=code,
-                launcher=launcher,
-                env=env,
-                credential=credential,
-            )
+            return mcp_toolset(tool, blueprint, read_secret, launcher)
         case HttpTool():
             from bedplate.runtime.tools.http import HttpToolset
 
@@ -83,6 +72,32 @@ def _toolset(
                 credential=_secret(tool.credentials, read_secret),
                 http=http,
             )
+
+
+def mcp_toolset(
+    tool: McpTool, blueprint: Blueprint, read_secret: ReadSecret, launcher: Launcher, *, quiet: bool = False
+) -> McpToolset:
+    """One MCP server of a blueprint, not started; `quiet` as `McpToolset` has it. Raises what `read_secret` raises."""
+    from bedplate.runtime.tools.mcp import McpToolset
+
+    packages, code = _code(blueprint)
+    return McpToolset(
+        tool,
+        project=Path(blueprint.project),
+        packages=packages,
+        readable=code,
+        launcher=launcher,
+        env={name: read_secret(ref.name) for name, ref in tool.env.items()},
+        credential=_secret(tool.credentials, read_secret),
+        quiet=quiet,
+    )
+
+
+def _code(blueprint: Blueprint) -> tuple[Path | None, list[Path]]:
+    """The folder of packages, and all code that processes of tools may read."""
+    packages = Path(blueprint.site) if blueprint.site else None
+    own = [Path(blueprint.project, file.path) for file in blueprint.code]
+    return packages, [*own, *([packages] if packages else [])]
 
 
 def _secret(ref: SecretRef | None, read_secret: ReadSecret) -> str | None:

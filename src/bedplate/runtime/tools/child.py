@@ -38,16 +38,20 @@ def sandboxed(backend: str, memory: int, pids: int) -> Launcher:
 
 
 class Child:
-    """One running process. `said` holds the last lines of its standard error, passed through `mask` as the log is."""
+    """One running process. `said` holds the last lines of its standard error, passed through `mask` as the log is.
 
-    def __init__(self, process: asyncio.subprocess.Process, label: str, mask: Mask) -> None:
+    `quiet`: they go nowhere else.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, label: str, mask: Mask, *, quiet: bool = False) -> None:
         self._process = process
+        self._quiet = quiet
         self._mask = mask
         self.said: deque[str] = deque(maxlen=20)
         self._pump = asyncio.create_task(self._follow(label), name=f"stderr of {label}")
 
     @classmethod
-    async def start(cls, launch: Launch, label: str, mask: Mask | None = None) -> Child:
+    async def start(cls, launch: Launch, label: str, mask: Mask | None = None, *, quiet: bool = False) -> Child:
         """Start it, in a session of its own; `mask` hides what it was given. Raises OSError where it cannot be."""
         try:
             process = await asyncio.create_subprocess_exec(
@@ -63,7 +67,7 @@ class Child:
         finally:
             for descriptor in launch.pass_fds:
                 os.close(descriptor)
-        return cls(process, label, mask or Mask())
+        return cls(process, label, mask or Mask(), quiet=quiet)
 
     @property
     def pid(self) -> int:
@@ -101,6 +105,8 @@ class Child:
         for task in (drain, self._pump):
             task.cancel()
         await asyncio.gather(drain, self._pump, return_exceptions=True)
+        # Pipes that grandchildren hold would keep it open beyond the end of the loop, whose collection then complains.
+        self._process._transport.close()  # type: ignore[attr-defined]
 
     async def last_words(self) -> str:
         """The last lines of its standard error, once it has ended or said nothing more for a moment."""
@@ -124,8 +130,8 @@ class Child:
         while chunk := await _line(self._process.stderr):
             line = self._mask.text(chunk.decode("utf-8", "replace").rstrip())
             self.said.append(line)
-            # Standard error of the gateway is the log that `bedplate logs gateway` shows.
-            sys.stderr.write(f"{label}: {line}\n")
+            if not self._quiet:  # standard error of the gateway is the log that `bedplate logs gateway` shows
+                sys.stderr.write(f"{label}: {line}\n")
         sys.stderr.flush()
 
 

@@ -62,7 +62,8 @@ class _State:
 class McpToolset:
     """One MCP server. `env` holds the declared variables with their values, `credential` the bearer token.
 
-    `packages` is a folder of packages that a server which `python` runs may import; it is among `readable`.
+    `packages` is a folder of packages that a server which `python` runs may import; it is among `readable`. `quiet`:
+    what a command says on standard error is kept for `trouble` and shown to nobody.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class McpToolset:
         env: Mapping[str, str] | None = None,
         credential: str | None = None,
         patience: Patience | None = None,
+        quiet: bool = False,
     ) -> None:
         self.name = tool.name
+        self._quiet = quiet
         self._tool = tool
         self._project = project
         self._packages = packages
@@ -106,6 +109,11 @@ class McpToolset:
     async def operations(self) -> tuple[Operation, ...]:
         """What the server listed last; nothing before it answered for the first time."""
         return self._state.offer.operations
+
+    async def first_offer(self) -> Offer:
+        """What the server lists, once the first try has ended; empty where it failed, and `trouble` says why."""
+        await self._state.tried.wait()
+        return self._state.offer
 
     @property
     def trouble(self) -> str:
@@ -237,7 +245,8 @@ class McpToolset:
             environment["PYTHONPATH"] = str(self._packages)
         environment |= self._env
         readable = (*self._readable, *_needed(program, command, self._project))
-        self._child = await Child.start(self._launcher(argv, readable, environment), f"tool {self.name}", self._mask)
+        launch = self._launcher(argv, readable, environment)
+        self._child = await Child.start(launch, f"tool {self.name}", self._mask, quiet=self._quiet)
         return self._child
 
     async def _until_broken(self, client: Client) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bedplate.blueprint.described import Described
 from bedplate.runtime.tools.api import Operation, ToolResult
 from bedplate.runtime.tools.common import MAX_RESULT, as_text, failed, fits_wire
 
@@ -23,10 +24,14 @@ MAX_SCHEMA = 100_000  # characters of one tool's schema and description
 
 @dataclass(frozen=True)
 class Offer:
-    """What a server can be used for: `operations`, and of what it listed besides the name and why it is `refused`."""
+    """What a server can be used for: `operations`, and of what it listed besides the name and why it is `refused`.
+
+    `described` are the same operations with all that a pin covers.
+    """
 
     operations: tuple[Operation, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    described: tuple[Described, ...] = ()
 
     def without(self) -> str:
         """What is missing of the server's list, for a person; "" where nothing is."""
@@ -39,7 +44,7 @@ class Offer:
 
 def offer_of(tool: str, listed: Iterable[Tool]) -> Offer:
     """The operations that can be offered, and what cannot."""
-    found: dict[str, Operation] = {}
+    found: dict[str, Tool] = {}
     refused: dict[str, str] = {}
     for number, one in enumerate(listed):
         reason = "there are too many" if number >= MAX_TOOLS else _refusal(tool, one)
@@ -50,8 +55,8 @@ def offer_of(tool: str, listed: Iterable[Tool]) -> Offer:
         if reason or one.name in refused:
             refused.setdefault(one.name, reason)
         else:
-            found[one.name] = _operation(one)
-    return Offer(tuple(found.values()), refused)
+            found[one.name] = one
+    return Offer(tuple(map(_operation, found.values())), refused, tuple(map(_described, found.values())))
 
 
 def broken_protocol(error: ValidationError) -> str:
@@ -76,8 +81,16 @@ def result_of(result: CallToolResult) -> ToolResult:
 def _operation(tool: Tool) -> Operation:
     hints = tool.annotations
     harmless = bool(hints and hints.read_only_hint is True)
-    about = tool.description or tool.title or tool.name
-    return Operation(tool.name, about, tool.input_schema, "call", effect=not harmless)
+    return Operation(tool.name, _about(tool), tool.input_schema, "call", effect=not harmless)
+
+
+def _described(tool: Tool) -> Described:
+    hints = tool.annotations.model_dump(by_alias=True, exclude_none=True) if tool.annotations else {}
+    return Described(tool.name, _about(tool), tool.input_schema, hints, tool.output_schema)
+
+
+def _about(tool: Tool) -> str:
+    return tool.description or tool.title or tool.name
 
 
 def _refusal(tool: str, listed: Tool) -> str:
@@ -87,7 +100,16 @@ def _refusal(tool: str, listed: Tool) -> str:
         return "its name is too long to be offered to a model together with the tool's"
     if len(as_text(listed.input_schema)) + len(listed.description or "") > MAX_SCHEMA:
         return "its schema and description are too long"
+    if not _can_be_pinned(listed):
+        return "its schema holds numbers or text that JSON does not have"
     return _schema_refusal(listed.input_schema)
+
+
+def _can_be_pinned(listed: Tool) -> bool:
+    try:
+        return bool(_described(listed).pin)
+    except ValueError:
+        return False
 
 
 def _schema_refusal(schema: Mapping[str, Any]) -> str:

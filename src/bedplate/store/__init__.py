@@ -3,6 +3,7 @@
 Goes in: rows and questions. Comes out: rows. It knows nothing of HTTP, decides no access and starts nothing.
 """
 
+from bedplate.store.budgets import Shortage, Use
 from bedplate.store.memory import facts_in, recall, remember
 from bedplate.store.model import AuditEvent, AuditRow, CallRow, Counts, Fact, SessionRow, StateValue, TurnRow
 from bedplate.store.store import Store
@@ -14,9 +15,11 @@ __all__ = [
     "Counts",
     "Fact",
     "SessionRow",
+    "Shortage",
     "StateValue",
     "Store",
     "TurnRow",
+    "Use",
     "facts_in",
     "recall",
     "remember",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bedplate.store.audit import FORGOTTEN, Audit
+from bedplate.store.budgets import Budgets
 from bedplate.store.database import Database
 from bedplate.store.model import AuditEvent, Counts
 from bedplate.store.retention import Retention
@@ -18,7 +19,7 @@ from bedplate.store.sessions import Sessions
 from bedplate.store.turns import Turns, turn_row
 
 
-class Store(Sessions, Turns, Audit, Retention):
+class Store(Sessions, Turns, Budgets, Audit, Retention):
     """What a stage remembers, in one SQLite file. Methods are synchronous and take well under a millisecond.
 
     Every method is one transaction; `transaction()` joins several. Any method raises BedplateError where the disk is

@@ -17,7 +17,6 @@ from bedplate.access.model import Grant
 Left = Mapping[Layer, Sequence[Remainder]]
 """What the compilers of a target could not express, by the layer that would hold it."""
 _NOTHING_LEFT: Left = MappingProxyType({})
-_UNCOUNTED = "budgets are not counted yet"
 _UNSERVED = "this target does not serve it yet"
 _NO_ISOLATION = "this machine isolates no process"
 
@@ -29,10 +28,10 @@ def local(*, isolated: bool) -> Holding:
     are served there yet, so that nothing holds them.
     """
 
-    def holds(grant: Grant, way: Route, name: str) -> Sequence[Hold]:
+    def holds(grant: Grant, way: Route, _name: str) -> Sequence[Hold]:
         match way:
             case Route("call") if grant.tool != "state":
-                return (_gateway(name),)
+                return (Hold("gateway", "exact"),)
             case Route("data", data) if data and data.kind == "files":
                 return (Hold("kernel", "exact") if isolated else Hold("kernel", "none", _NO_ISOLATION),)
             case _:
@@ -70,7 +69,7 @@ def aws(left: Left = _NOTHING_LEFT) -> Holding:
 def _contained(grant: Grant, way: Route, name: str, left: Left) -> Sequence[Hold]:
     match way:
         case Route("call"):
-            return (_gateway(name),)
+            return (Hold("gateway", "exact"),)
         case Route("sql"):
             seen = Hold("gateway", "coarse", "it sees statements, not rows")
             return (seen, _expressed("postgres", grant, name, left))
@@ -80,10 +79,6 @@ def _contained(grant: Grant, way: Route, name: str, left: Left) -> Sequence[Hold
             return (_expressed("egress", grant, name, left),)
         case _:
             return (Hold("kernel", "exact"),)
-
-
-def _gateway(name: str) -> Hold:
-    return Hold("gateway", "none", _UNCOUNTED) if name == "limit" else Hold("gateway", "exact")
 
 
 def _expressed(layer: Layer, grant: Grant, name: str, left: Left) -> Hold:

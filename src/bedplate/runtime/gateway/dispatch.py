@@ -13,10 +13,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from bedplate.access import Decision, Effect, Request, decide, may_use
+from bedplate.access import Decision, Effect, may_use
 from bedplate.blueprint.model import Blueprint
 from bedplate.problems import BedplateError
 from bedplate.runtime.gateway import faults
+from bedplate.runtime.gateway.deciding import Decider
 from bedplate.runtime.gateway.mcp import text_result
 from bedplate.runtime.gateway.memory_tool import NAME as MEMORY
 from bedplate.runtime.gateway.schemas import Schemas
@@ -55,6 +56,7 @@ class Dispatch:
         self._store = store
         self._tracer = tracer
         self._turns = turns
+        self.decider = Decider(blueprint.scopes, store)
         self._schemas = Schemas()
         self._known: dict[str, dict[str, Operation]] = {}
         self._silent: dict[str, str] = {}
@@ -148,27 +150,6 @@ class Dispatch:
         """Raises BedplateError BP441 for arguments outside the operation's schema."""
         self._schemas.check(f"{tool}.{operation.name}", operation.input_schema, arguments)
 
-    def decide(
-        self, turn: Turn, tool: str, operation: str, question: Question, arguments: Mapping[str, Any]
-    ) -> Decision:
-        """Put one question to the decider. Where the object shows only while the call runs, whether any is granted."""
-        scopes = self._blueprint.scopes
-        if not question.any_object:
-            return decide(scopes, self._request(turn, tool, operation, question, arguments))
-        if not may_use(scopes, tool, operation, question.verb):
-            return Decision(Effect.DENY, reason=f"no scope of {tool} grants {question.verb}")
-        grant = next(g for g in scopes.grants if (g.tool, g.verb) == (tool, question.verb))
-        return Decision(Effect.ALLOW, grant.id, grant.where)
-
-    def _request(
-        self, turn: Turn, tool: str, operation: str, question: Question, arguments: Mapping[str, Any]
-    ) -> Request:
-        kind = "memory" if tool == MEMORY else "tool"
-        return Request(
-            tool, operation, question.verb, question.object, principal=turn.row.user, kind=kind, args=arguments,
-            session=turn.claims,
-        )  # fmt: skip
-
     def begin(self, event: AuditEvent, call_id: str, effect: bool) -> None:
         """Record a decision and the call that it is about, before it is made; one that is denied ends here."""
         with self._store.transaction():
@@ -238,17 +219,22 @@ class _Call:
         except BedplateError as error:
             self._decided(Decision(Effect.DENY, reason=error.problems[0].summary), effect=False)
             return _told(error)
-        decision = self._decide(question)
-        if self._turn.capability != self._held:  # the attempt ended while the operation was looked up
-            decision = Decision(Effect.DENY, reason="the turn is over")
+        decision = self._permit(question)
         self._decided(decision, operation.effect and decision.allowed)
         if not decision.allowed:
             later = "; asking is not supported yet" if decision.effect is Effect.ASK else ""
             return _told(faults.denied(f"{decision.reason}{later}"))
         return await self._make(decision)
 
+    def _permit(self, question: Question) -> Decision:
+        if self._turn.capability != self._held:  # the attempt ended while the operation was looked up
+            return Decision(Effect.DENY, reason="the turn is over")
+        ref = f"{self._turn.id}/{self._call_id}"
+        return self._dispatch.decider.permit(self._turn, self._tool, self._operation, question, self._arguments, ref)
+
     def _decide(self, question: Question) -> Decision:
-        return self._dispatch.decide(self._turn, self._tool, self._operation, question, self._arguments)
+        """Of what shows only while the call runs."""
+        return self._dispatch.decider.look(self._turn, self._tool, self._operation, question, self._arguments)
 
     def _decided(self, decision: Decision, effect: bool) -> None:
         self._span.decided(decision)

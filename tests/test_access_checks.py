@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from access_support import cases, facts, scopes
+from access_cases import cases, facts, scopes
 from bedplate.access import Grant, Never, Operation, ScopeSet, layers
 from bedplate.access.artefacts import Remainder
 from bedplate.access.ceiling import under

@@ -28,7 +28,7 @@ def witness(all_of: Sequence[str], none_of: Sequence[str], most: int = MOST_STAT
     Raises TooManyStates after `most` states, so that no caller takes "not found" for "does not exist".
     """
     wanted = _narrowest(collapse(p) for p in all_of) or ["*"]
-    refused = [p for p in map(collapse, none_of) if all(_may_meet(p, w) for w in wanted)]
+    refused = [p for p in map(collapse, none_of) if all(may_meet(p, w) for w in wanted)]
     if any(covers(p, w) for p in refused for w in wanted):
         return None
     return _Machine(wanted, refused).shortest(most)
@@ -55,7 +55,7 @@ def _narrowest(patterns: Iterable[str]) -> list[str]:
     return kept
 
 
-def _may_meet(a: str, b: str) -> bool:
+def may_meet(a: str, b: str) -> bool:
     """False only where what stands before the first stars, or behind the last ones, differs."""
     (a_start, a_end), (b_start, b_end) = _ends(a), _ends(b)
     starts = a_start.startswith(b_start) or b_start.startswith(a_start)

@@ -7,6 +7,7 @@ knows, has the kind None: nothing can be tested there. Pure.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -38,7 +39,7 @@ def arguments_of(schema: Schema) -> tuple[tuple[Argument, ...], bool]:
     """The arguments, and whether no others may be given."""
     reader = _Reader(schema)
     root, _ = reader.plain(schema)
-    found = tuple(reader.below(root, (), required=True))
+    found = tuple(reader.below(root, ()))
     return found[:MAX_ARGUMENTS], _closed(root)
 
 
@@ -55,8 +56,8 @@ class _Reader:
         self._left = MAX_ARGUMENTS
         self._work = _MAX_WORK
 
-    def below(self, node: Schema, path: tuple[str, ...], *, required: bool) -> Iterator[Argument]:
-        """The properties of an object and of the objects in it. One is required where all that hold it are."""
+    def below(self, node: Schema, path: tuple[str, ...]) -> Iterator[Argument]:
+        """The properties of an object and of the objects in it. One is required where what holds it is given."""
         properties = node.get("properties")
         if not isinstance(properties, Mapping) or len(path) >= MAX_DEPTH:
             return
@@ -67,10 +68,12 @@ class _Reader:
             if self._left < 0:
                 return
             inner, null = self.plain(raw)
-            must = required and name in needed and not null
+            must = name in needed and not null
             own = (*path, str(name))
-            yield Argument(own, self._kind(inner), must, _values(inner))
-            yield from self.below(inner, own, required=must)
+            kind = self._kind(inner)
+            of = self.plain(inner.get("items"))[0] if kind == "strings" else inner
+            yield Argument(own, kind, must, _values(of) if kind else ())
+            yield from self.below(inner, own)
 
     def plain(self, raw: Any) -> tuple[Schema, bool]:
         """A schema without references, conjunctions and the alternative `null`, and whether it had that.
@@ -181,8 +184,8 @@ def _literals(node: Schema) -> list[Any]:
 
 def _kind_of(values: Sequence[Any]) -> Kind | None:
     """The kind of an enum that names no type."""
-    kinds: set[Kind | None] = {_kind_of_one(value) for value in values}
-    return kinds.pop() if len(kinds) == 1 else None
+    kinds = {_kind_of_one(value) for value in values}
+    return "decimal" if kinds == {"integer", "decimal"} else kinds.pop() if len(kinds) == 1 else None
 
 
 def _kind_of_one(value: Any) -> Kind | None:
@@ -191,6 +194,8 @@ def _kind_of_one(value: Any) -> Kind | None:
             return "boolean"
         case int():
             return "integer"
+        case float():
+            return "decimal"
         case str():
             return "string"
         case _:
@@ -198,6 +203,8 @@ def _kind_of_one(value: Any) -> Kind | None:
 
 
 def _values(node: Schema) -> tuple[str, ...]:
-    """The values of an enum of texts; () for any other."""
+    """The values of an enum: texts as they are, others as JSON; () where one is no value of a kind."""
     found = _literals(node)
-    return tuple(map(str, found)) if all(isinstance(value, str) for value in found) else ()
+    if not all(_kind_of_one(value) for value in found):
+        return ()
+    return tuple(value if isinstance(value, str) else json.dumps(value) for value in found)

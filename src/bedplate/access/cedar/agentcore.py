@@ -246,7 +246,8 @@ def _action(operation: Operation) -> Mapping[str, Any]:
 
 def _sized(policies: Policies) -> None:
     sizes = [(policy, len(policy.text.encode())) for policy in policies.policies]
-    total, schema = sum(size for _, size in sizes), len(policies.schema.encode())
+    total = sum(size for _, size in sizes)
+    schema = len(json.dumps(json.loads(policies.schema), separators=(",", ":"), ensure_ascii=False).encode())
     problems = [
         Problem("BP841", f"the policy of {policy.grant or 'never'} has {size:,} bytes; AgentCore takes {MOST_POLICY:,}")
         for policy, size in sizes

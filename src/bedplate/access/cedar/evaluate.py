@@ -5,7 +5,8 @@ Needs the extra `cedar` (cedarpy).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +19,8 @@ from bedplate.problems import BedplateError, Problem
 
 _KEPT = 4096
 """Parsed sets that are kept: one for each action and object that requests named lately."""
+_TOGETHER = 20
+"""Actions that are checked at once."""
 
 
 class Decider:
@@ -27,7 +30,9 @@ class Decider:
         """Raises BedplateError: BP844 without cedarpy, BP845 where the engine does not take the policies or schema."""
         self._cedar = engine()
         self._policies = policies
-        self._pinned = ScopeSet(operations=policies.operations)
+        self._pinned: dict[str, dict[str, ScopeSet]] = {}
+        for operation in policies.operations:
+            self._pinned.setdefault(operation.tool, {})[operation.name] = ScopeSet(operations=(operation,))
         self._where = {policy.grant: policy.where for policy in policies.of("permit", "ask")}
         self._never = "".join(f"{policy.text}\n" for policy in policies.of("never"))
         self._named: dict[tuple[Group, str, str], list[Policy]] = {}
@@ -50,7 +55,7 @@ class Decider:
         shape = self._policies.shapes.get(action)
         if shape is None:
             return Decision(Effect.DENY, reason=f"no policy is about {action}")
-        if wrong := misfit(self._pinned, request):
+        if wrong := self._misfit(request):
             return Decision(Effect.DENY, reason=f"the pinned schema does not take it: {wrong}")
         try:
             asked = self._asked(action, shape, request)
@@ -62,6 +67,11 @@ class Decider:
             if handle is not None and (found := self._evaluated(handle, asked, effect)):
                 return found
         return Decision(Effect.DENY, reason=f"no policy permits {action} on {request.object} with these arguments")
+
+    def _misfit(self, request: Request) -> str:
+        """What the pinned operation does not take; any other one of the tool serves to say that there is none."""
+        known = self._pinned.get(request.tool)
+        return misfit(known.get(request.operation) or next(iter(known.values())), request) if known else ""
 
     def _evaluated(self, handle: Any, asked: dict[str, Any], effect: Effect) -> Decision | None:
         """What one set says: `effect`, a denial by an error or by `never`, or nothing."""
@@ -98,13 +108,29 @@ class Decider:
 def check(policies: Policies) -> None:
     """Hold the policies against the schema with Cedar's own validator. Raises BedplateError: BP844, BP845."""
     cedar = engine()
-    groups: Mapping[str, tuple[Group, ...]] = {"permit": ("permit", "never"), "ask": ("ask",)}
-    schema = cedar.Schema.from_json_str(policies.schema)
-    for name, members in groups.items():
-        found = cedar.validate_policies(policies.text(*members), schema)
-        problems = [Problem("BP845", f"the {name} policies do not fit their schema: {e}") for e in found.errors]
-        if problems:
-            raise BedplateError(*problems)
+    found: list[str] = []
+    for text, schema in _parts(policies):
+        try:
+            found += [str(error) for error in cedar.validate_policies(text, schema).errors]
+        except ValueError as error:
+            found.append(str(error))
+    if found:
+        raise BedplateError(*(Problem("BP845", f"policies do not fit their schema: {error}") for error in found))
+
+
+def _parts(policies: Policies) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The policies of a few actions with the schema of these: the validator tries every policy with every action."""
+    document = json.loads(policies.schema)
+    yield policies.text("never") if policies.profile == "gateway" else policies.text("permit", "never"), document
+    by_action: dict[str, list[str]] = {}
+    for policy in policies.of("permit", "ask"):
+        if policy.action:
+            by_action.setdefault(policy.action, []).append(policy.text)
+    names = sorted(by_action)
+    for at in range(0, len(names), _TOGETHER):
+        actions = {name: document[NAMESPACE]["actions"][name] for name in names[at : at + _TOGETHER]}
+        part = {NAMESPACE: {**document[NAMESPACE], "actions": actions}}
+        yield "\n".join(text for name in actions for text in by_action[name]), part
 
 
 def engine() -> Any:

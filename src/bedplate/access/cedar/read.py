@@ -20,6 +20,8 @@ from bedplate.access.cedar.trees import ANY, Parsed, chain, parse, same
 from bedplate.access.model import Ask, Grant, Never, ScopeSet
 from bedplate.problems import BedplateError, Problem
 
+_File = tuple[str, list[Parsed]]
+
 
 def read(policies: Policies) -> ScopeSet:
     """The scopes that policies of the profile `gateway` were compiled from, in normal form.
@@ -34,7 +36,7 @@ def read_texts(permit: str, ask: str, schema: str) -> ScopeSet:
     try:
         permits, asks, document = parse(permit), parse(ask), json.loads(schema)
         found = _scopes(permits, asks, Reader(NAMESPACE, document))
-        _recompiled(found, permits, asks, document)
+        _recompiled(found, (permit, permits), (ask, asks), schema)
     except (NotOurs, ValueError) as error:
         raise refused(error) from error
     return found
@@ -84,15 +86,16 @@ def _never(policy: Parsed) -> Never:
     return policy.refuse("a `forbid` that is not of one pattern of operations")
 
 
-def _recompiled(found: ScopeSet, permits: list[Parsed], asks: list[Parsed], schema: object) -> None:
+def _recompiled(found: ScopeSet, permit: _File, ask: _File, schema: str) -> None:
     """Raises NotOurs where the scopes that were read compile to anything else than what was read."""
     try:
         again = compile(found)
     except BedplateError as error:
         raise NotOurs(str(error)) from error
-    same(permits, parse(again.text("permit", "never")))
-    same(asks, parse(again.text("ask", "never")))
-    if json.loads(again.schema) != schema:
+    for (text, parsed), recompiled in ((permit, again.text("permit", "never")), (ask, again.text("ask", "never"))):
+        if text != recompiled:  # another layout at most
+            same(parsed, parse(recompiled))
+    if json.loads(again.schema) != json.loads(schema):
         raise NotOurs("the schema is not that of the policies")
 
 

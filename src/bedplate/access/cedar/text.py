@@ -29,7 +29,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 def quoted(text: str) -> str:
     """A string literal. What a reader could not see, or could take for something else, is escaped."""
-    return '"' + "".join(map(_escaped, text)) + '"'
+    ordinary = text.isprintable() and '"' not in text and "\\" not in text
+    return f'"{text if ordinary else "".join(map(_escaped, text))}"'
 
 
 def _escaped(ch: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from bedplate.access.cedar.evaluate import engine
@@ -12,6 +12,7 @@ from bedplate.access.cedar.model import NotOurs
 Tree = Any
 """A tuple `(class, field, …)`, a tuple of trees, or a leaf: str, int, bool, None."""
 ANY: Tree = ("ScopeAny",)
+_LEAVES = (str, int, bool, type(None))
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,14 @@ def same(found: list[Parsed], again: list[Parsed]) -> None:
 
 def plain(node: Any) -> Tree:
     """A node of the tree, and all below it, as tuples."""
-    if isinstance(node, tuple):
-        return tuple(map(plain, node))
+    kind = type(node)
+    if kind in _LEAVES:
+        return node
+    if kind is tuple:
+        return tuple([plain(part) for part in node])
     if isinstance(node, Mapping):
         return tuple((name, plain(value)) for name, value in sorted(node.items()))
-    if is_dataclass(node):
-        return (type(node).__name__, *(plain(getattr(node, field.name)) for field in fields(node)))
-    return node
+    return (kind.__name__, *[plain(getattr(node, name)) for name in kind.__match_args__])
 
 
 def chain(op: str, tree: Tree) -> list[Tree]:

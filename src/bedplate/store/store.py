@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bedplate.store.asks import Asks
 from bedplate.store.audit import FORGOTTEN, Audit
 from bedplate.store.budgets import Budgets
 from bedplate.store.database import Database
@@ -19,7 +20,7 @@ from bedplate.store.sessions import Sessions
 from bedplate.store.turns import Turns, turn_row
 
 
-class Store(Sessions, Turns, Budgets, Audit, Retention):
+class Store(Sessions, Turns, Budgets, Audit, Asks, Retention):
     """What a stage remembers, in one SQLite file. Methods are synchronous and take well under a millisecond.
 
     Every method is one transaction; `transaction()` joins several. Any method raises BedplateError where the disk is
@@ -95,6 +96,11 @@ class Store(Sessions, Turns, Budgets, Audit, Retention):
                 " user = '', erased = 1 WHERE agent = ? AND user = ?",
                 (agent, user),
             ).rowcount
+            self.db.run(
+                "UPDATE asks SET arguments = '{}', object = '', comment = '', session = '', user = '', binding = '',"
+                " expires = min(expires, ?) WHERE agent = ? AND user = ?",
+                (self.clock(), agent, user),
+            )
             self._append(AuditEvent(FORGOTTEN, agent=agent), person, "{}", b"")
             self.db.run("UPDATE audit SET content = NULL, salt = NULL WHERE person = ?", (person,))
             self.db.run("DELETE FROM people WHERE agent = ? AND user = ?", (agent, user))
@@ -122,6 +128,7 @@ class Store(Sessions, Turns, Budgets, Audit, Retention):
             "agent": agent,
             "user": user,
             "facts": [dict(row) for row in facts],
+            "asks": [asdict(ask) for ask in self.asks(agent) if ask.user == user],
             "sessions": [asdict(s) | {"messages": self.messages(s.id)} for s in self.sessions(agent, user)],
             "turns": [asdict(turn_row(row)) for row in turns],
         }
@@ -136,6 +143,7 @@ class Store(Sessions, Turns, Budgets, Audit, Retention):
         in_chosen = "IN (SELECT value FROM json_each(?))"
         messages = self.db.run(f"DELETE FROM messages WHERE session {in_chosen}", chosen).rowcount
         self.db.run(f"DELETE FROM state WHERE session {in_chosen}", chosen)
+        self.db.run(f"DELETE FROM asks WHERE session {in_chosen}", chosen)
         sessions = self.db.run(f"DELETE FROM sessions WHERE id {in_chosen}", chosen).rowcount
         return Counts(sessions=sessions, messages=messages)
 

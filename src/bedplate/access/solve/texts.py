@@ -15,6 +15,8 @@ _UNLIKELY = (
     *("*._*", "*.-*", "*_.*", "*-.*", "*..*", "*://*//*"),
 )
 """Forms that few real names have: what a shortest text looks like where a `*` stands for nothing."""
+_COMPARED = 20
+"""Ways of which the one with the shortest name is taken."""
 Globs = tuple[str, ...]
 
 
@@ -54,19 +56,24 @@ def exists(wanted: Sequence[Globs], refused: Sequence[str], among: Sequence[str]
 
 
 def _shortest(ways: Sequence[Globs], refused: Sequence[str], seen: set[str]) -> Iterator[str]:
-    """Texts by their length; the first of each way like a name if possible."""
+    """First one like a name, if any way has one; then all others, by ways and length."""
+    without = (*refused, *sorted(seen))
+    likely = [text for way in ways[:_COMPARED] if (text := _named(way, without)) is not None]
+    if likely:
+        first = min(likely, key=len)
+        seen.add(first)
+        yield first
     for way in ways:
-        while True:
-            without = (*refused, *sorted(seen))
-            try:
-                found = _found(way, (*without, *_UNLIKELY))
-            except TooManyStates:
-                found = None  # the looks are for the reader only
-            found = _found(way, without) if found is None else found
-            if found is None:
-                break
+        while (found := _found(way, (*refused, *sorted(seen)))) is not None:
             seen.add(found)
             yield found
+
+
+def _named(way: Globs, refused: Globs) -> str | None:
+    try:
+        return _found(way, (*refused, *_UNLIKELY))
+    except TooManyStates:
+        return None  # the looks are for the reader only
 
 
 def _ways(wanted: Sequence[Globs]) -> list[Globs]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal, TypeAlias
 
@@ -49,17 +50,30 @@ def _statements(policies: Iterable[Policy]) -> Iterable[Statement]:
 
 def _applies(statement: Statement, request: Request, context: _Context) -> bool:
     return (
-        any(_action(a, request.action) for a in statement.actions) != statement.not_actions
+        _names_action(statement, request.action)
         and _names_resource(statement, request.resource, context)
         and _names_caller(statement, request.caller)
         and all(_holds(test, context) for test in statement.tests)
     )
 
 
-def _action(pattern: str, action: str) -> bool:
+def about(rules: Rules, action: str) -> Rules:
+    """The same rules without the statements that say nothing of an action."""
+
+    def left(policies: Iterable[Policy]) -> tuple[Policy, ...]:
+        return tuple(Policy(tuple(s for s in p.statements if _names_action(s, action))) for p in policies)
+
+    return Rules(left(rules.policies), None if rules.boundary is None else left(rules.boundary))
+
+
+def _names_action(statement: Statement, action: str) -> bool:
+    return any(_action(pattern).fullmatch(action) for pattern in statement.actions) != statement.not_actions
+
+
+@lru_cache(maxsize=65536)
+def _action(pattern: str) -> re.Pattern[str]:
     wild = {"*": ".*", "?": "."}
-    expression = "".join(wild.get(ch) or re.escape(ch) for ch in pattern)
-    return re.fullmatch(expression, action, re.IGNORECASE | re.DOTALL) is not None
+    return re.compile("".join(wild.get(ch) or re.escape(ch) for ch in pattern), re.IGNORECASE | re.DOTALL)
 
 
 def _names_resource(statement: Statement, resource: str, context: _Context) -> bool:

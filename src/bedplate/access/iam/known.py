@@ -113,9 +113,9 @@ def actions() -> tuple[str, ...]:
     return tuple(found)
 
 
-def liked_values(key: str) -> tuple[str, ...]:
+def liked_values(key: str, *, plain: bool = True) -> tuple[str, ...]:
     """Values that a condition key (in lower case) often has, then plain words."""
-    return _LIKED.get(key, ()) + _PLAIN
+    return _LIKED.get(key, ()) + (_PLAIN if plain else ())
 
 
 def liked_resources(action: str) -> tuple[str, ...]:

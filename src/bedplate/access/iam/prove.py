@@ -6,16 +6,16 @@ combination may be asked for. A policy variable is taken as one text that nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from bedplate.access.answers import Answer, Narrower, Same, Unproved, Wider
 from bedplate.access.iam.clauses import Entry, Space
-from bedplate.access.iam.document import Request, Rules, Statement
+from bedplate.access.iam.document import Pattern, Request, Rules, Statement
 from bedplate.access.iam.elements import Mixed
-from bedplate.access.iam.evaluate import evaluate
-from bedplate.access.iam.search import gains
+from bedplate.access.iam.evaluate import about, evaluate
+from bedplate.access.iam.search import Model, gains
 from bedplate.access.iam.texts import OutOfTime, Spent
 from bedplate.access.iam.witness import lifelike
 
@@ -78,19 +78,28 @@ def _confirmed(
 ) -> Wider[Request] | Unproved | None:
     """The first request that the evaluator confirms; Unproved where it confirms none."""
 
-    def shows(request: Request) -> bool:
-        return evaluate(new, request) == "allow" and evaluate(old, request) != "allow"
-
     doubted = False
     for action, model in _models(old, new, space, sides, spent):
-        request = lifelike(action, model, (new, old), shows)
-        if request is not None:
+        request = _lifelike(action, model, old, new)
+        if request is not None and evaluate(new, request) == "allow" and evaluate(old, request) != "allow":
             return Wider(_spelled_keys(request, new, old), _assumed(old, new))
         doubted = True
     return Unproved("the evaluator disagrees") if doubted else None
 
 
-def _models(old: Rules, new: Rules, space: Space, sides: tuple[list[Entry], list[Entry]], spent: Spent):  # type: ignore[no-untyped-def]
+def _lifelike(action: str, model: Model, old: Rules, new: Rules) -> Request | None:
+    """Tried out on the statements that name the action."""
+    few_new, few_old = about(new, action), about(old, action)
+
+    def shows(request: Request) -> bool:
+        return evaluate(few_new, request) == "allow" and evaluate(few_old, request) != "allow"
+
+    return lifelike(action, model, (few_new, few_old), shows)
+
+
+def _models(
+    old: Rules, new: Rules, space: Space, sides: tuple[list[Entry], list[Entry]], spent: Spent
+) -> Iterator[tuple[str, Model]]:
     spelled = [action for side in (old, new) for s in _statements(side) for action in s.actions]
     return gains(space, *sides, (len(new.layers), len(old.layers)), spelled, spent)
 
@@ -115,7 +124,5 @@ def _assumed(*sides: Rules) -> tuple[str, ...]:
 
 
 def _variables(statement: Statement) -> list[str]:
-    from bedplate.access.iam.document import Pattern
-
     patterns = [*(statement.resources or ()), *(v for t in statement.tests for v in t.values if isinstance(v, Pattern))]
     return [variable.key for pattern in patterns for variable in pattern.variables]

@@ -13,7 +13,9 @@ from bedplate.access.iam.search import Model
 from bedplate.access.iam.texts import Text
 from bedplate.access.iam.tokens import is_variable, variable_of
 
-_TRIES = 400
+_TRIES = 60
+_PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
+_LETTERS = "qwzkjvx"
 
 
 def lifelike(action: str, model: Model, rules: tuple[Rules, ...], shows: Callable[[Request], bool]) -> Request | None:
@@ -34,12 +36,14 @@ def _variables(model: Model) -> Iterator[dict[Variable, str | None]]:
     """Values for the policy variables in the model: words that people have, then single letters; None: not there."""
     names = dict.fromkeys(variable_of(ch) for text in _texts(model) for ch in text if is_variable(ch))
     taken = {variable: _value_of(model, variable) for variable in names}
-    words = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
-    letters = "qwzkjvx"
-    for choice in (words, letters):
-        yield {v: taken[v] or choice[i % len(choice)] for i, v in enumerate(names)}
+    words, letters = iter(_PEOPLE), iter(_LETTERS)
+    usual = {
+        v: next((w for w in known.liked_values(v.key, plain=False) if w not in taken.values()), None) for v in names
+    }
+    yield {v: taken[v] or usual[v] or next(words, v.key) for v in names}
+    yield {v: taken[v] or next(letters, v.key) for v in names}
     if any(v.default is not None for v in names):
-        yield {v: taken[v] or (None if v.default is not None else words[i % 7]) for i, v in enumerate(names)}
+        yield {v: taken[v] or (None if v.default is not None else v.key) for v in names}
 
 
 def _value_of(model: Model, variable: Variable) -> str | None:

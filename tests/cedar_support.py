@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
+from bedplate.access.cedar.context import typed
+from bedplate.access.cedar.model import Policies
+from bedplate.access.conditions import claim_text
 from bedplate.access.model import (
     Argument,
     Ask,
@@ -23,7 +27,7 @@ from bedplate.access.model import (
     Subset,
     Texts,
 )
-from bedplate.access.values import DOMAINS, spelled
+from bedplate.access.values import DOMAINS, given, read, spelled
 
 TOOLS, VERBS, OBJECTS = ("refunds", "docs"), ("call", "read"), ("pay", "pay back", "inbox/a", 'é*"\\x', "")
 PATHS = (("a",), ("a", "b"), ("a", "b", "c"), ("amount",), ("odd name", "like"), ("a.b",), ("é~/ |",), ("",))
@@ -116,7 +120,8 @@ def scope_sets(draw: st.DrawFn) -> ScopeSet:
     never = tuple(
         Never(p, "agent.yaml:99") for p in draw(st.lists(st.sampled_from(("*.delete*", "docs.*", "x")), max_size=1))
     )
-    return ScopeSet(grants, never, tuple(draw(st.lists(operations(), max_size=1))))
+    pinned = draw(st.lists(operations(), max_size=1)) if draw(st.integers(0, 2)) == 0 else []
+    return ScopeSet(grants, never, tuple(pinned))
 
 
 @st.composite
@@ -128,6 +133,106 @@ def operations(draw: st.DrawFn) -> Operation:
         for path in draw(st.lists(st.sampled_from(PATHS), max_size=2, unique=True))
     ]
     return Operation(draw(st.sampled_from(TOOLS)), "pay", tuple(arguments), draw(st.booleans()))
+
+
+NAMED: dict[Kind, tuple[str, ...]] = {
+    "string": ("a", "b"),
+    "integer": ("odd name", "like"),
+    "decimal": ("amount",),
+    "boolean": ("a", "flag"),
+    "time": ("at",),
+    "ip": ("ip",),
+    "strings": ("é~/ |",),
+}
+"""One argument of each kind, none above another."""
+
+
+@st.composite
+def pinned_sets(draw: st.DrawFn) -> ScopeSet:
+    """Scopes on calls of one tool with two pinned operations, as an MCP server behind AgentCore has them."""
+    grants = tuple(
+        replace(
+            grant,
+            tool="refunds",
+            verb="call",
+            pattern=draw(st.sampled_from(("pay", "refund", "*", "pa*", "gone"))),
+            conditions=tuple(replace(c, path=NAMED[c.kind]) for c in grant.conditions),
+            only=draw(st.none() | st.lists(st.sampled_from([p[0] for p in NAMED.values()]), max_size=6).map(tuple)),
+            ask=grant.ask and replace(grant.ask, when=tuple(replace(c, path=NAMED[c.kind]) for c in grant.ask.when)),
+        )
+        for grant in draw(scope_sets()).grants
+    )
+    never = tuple(Never(p) for p in draw(st.lists(st.sampled_from(("*.refund", "docs.*")), max_size=1)))
+    return ScopeSet(grants, never, tuple(draw(_pinned(name)) for name in ("pay", "refund")))
+
+
+@st.composite
+def _pinned(draw: st.DrawFn, name: str) -> Operation:
+    kinds = draw(st.lists(st.sampled_from(list(NAMED)), min_size=5, max_size=7, unique=True))
+    arguments = [Argument(NAMED[kind], kind) for kind in kinds]
+    return Operation("refunds", name, (*arguments, Argument(("opaque",), None)), draw(st.integers(0, 3)) > 0)
+
+
+@st.composite
+def calls(draw: st.DrawFn, scopes: ScopeSet) -> Request:
+    """A call that the pinned operation takes, or nearly."""
+    operation = draw(st.sampled_from(scopes.operations))
+    args: dict[str, Any] = {}
+    for argument in operation.arguments:
+        value = draw(st.none() | values(scopes))
+        if argument.kind and value is not None and read(argument.kind, value) is None:
+            value = draw(st.none() | st.just(_LIKELY[argument.kind]))
+        here = args
+        for step in argument.path[:-1]:
+            here = here.setdefault(step, {})
+        here[argument.path[-1]] = value
+    session = draw(st.dictionaries(st.sampled_from(CLAIMS), st.sampled_from(("x", "", 7, "7", "q"))))
+    return Request("refunds", operation.name, "call", operation.name, "user", "tool", args, session)
+
+
+_LIKELY: dict[Kind, Any] = {
+    "string": "x", "integer": 7, "decimal": 0.5, "boolean": True, "time": "2026-01-01T00:00:00Z", "ip": "10.0.0.1",
+    "strings": ["x"],
+}  # fmt: skip
+
+
+def agentcore_allows(policies: Policies, request: Request, gateway: str) -> bool:
+    """What the Cedar engine says of a call in AgentCore's form: typed input, claims as tags of the caller."""
+    import cedarpy
+
+    given_input: dict[str, Any] = {}
+    operation = next(op for op in policies.operations if op.name == request.operation)
+    for argument in operation.arguments:
+        value = given(argument.path, request.args)
+        if value is not None:
+            here = given_input
+            for step in argument.path[:-1]:
+                here = here.setdefault(step, {})
+            here[argument.path[-1]] = _cedar(argument.kind, value)
+    user = {"type": "AgentCore::OAuthUser", "id": "user"}
+    tags = {name: claim_text(request.session, name) for name in request.session}
+    answer = cedarpy.is_authorized(
+        {
+            "principal": user,
+            "action": {"type": "AgentCore::Action", "id": f"{request.tool}___{request.operation}"},
+            "resource": {"type": "AgentCore::Gateway", "id": gateway},
+            "context": {"input": given_input},
+        },
+        policies.text("permit", "never"),
+        [{"uid": user, "attrs": {"id": "user"}, "parents": [], "tags": tags}],
+    )
+    assert not answer.diagnostics.errors, answer.diagnostics.errors
+    return answer.allowed
+
+
+def _cedar(kind: Kind | None, value: Any) -> Any:
+    if kind is None:
+        return "opaque"
+    if kind in ("time", "ip"):
+        return value
+    found = read(kind, value)
+    assert found is not None
+    return typed(kind, found)
 
 
 def near(scopes: ScopeSet) -> st.SearchStrategy[Any]:

@@ -56,18 +56,35 @@ class Decider:
         request = _request(turn, tool, operation, question, arguments)
         return self._by_grant(request, turn, ref)
 
+    def agreed(
+        self, turn: Turn, tool: str, operation: str, question: Question, arguments: Mapping[str, Any], ref: str
+    ) -> Decision:
+        """The decision on a call that a person has agreed to: budgets still hold, and have been taken under `ref`."""
+        request = _request(turn, tool, operation, question, arguments)
+        asking = [grant for grant in self._scopes.grants if effect(grant, request) is Effect.ASK]
+        return self._first(asking, request, turn, ref)
+
+    def give_back(self, ref: str) -> None:
+        """Nothing was sent after all."""
+        self._store.give_back(ref)
+
     def _by_grant(self, request: Request, turn: Turn, ref: str) -> Decision:
         allowing = [grant for grant in self._scopes.grants if effect(grant, request) is Effect.ALLOW]
+        found = self._first(allowing, request, turn, ref)
+        asking = next((g for g in self._scopes.grants if effect(g, request) is Effect.ASK), None)
+        if found.effect is Effect.DENY and asking:
+            return Decision(Effect.ASK, asking.id, asking.where, CONSENT)
+        return found
+
+    def _first(self, grants: list[Grant], request: Request, turn: Turn, ref: str) -> Decision:
+        """By the first of the grants that has room left in its budgets, those without any first."""
         shortages: list[str] = []
-        for grant in sorted(allowing, key=lambda g: bool(g.budgets)):
+        for grant in sorted(grants, key=lambda g: bool(g.budgets)):
             short = self._reserve((grant,), turn, request.args, ref)
             if short is None:
                 return Decision(Effect.ALLOW, grant.id, grant.where)
             shortages.append(short)
-        asking = next((g for g in self._scopes.grants if effect(g, request) is Effect.ASK), None)
-        if asking:
-            return Decision(Effect.ASK, asking.id, asking.where, CONSENT)
-        return Decision(Effect.DENY, allowing[0].id, allowing[0].where, shortages[0])
+        return Decision(Effect.DENY, grants[0].id, grants[0].where, shortages[0])
 
     def _reserve(self, grants: tuple[Grant, ...], turn: Turn, args: Mapping[str, Any], ref: str) -> str | None:
         """Take from every budget of the grants; why that cannot be, where it cannot."""

@@ -11,12 +11,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bedplate.access import Decision, Effect, may_use
 from bedplate.blueprint.model import Blueprint
 from bedplate.problems import BedplateError
 from bedplate.runtime.gateway import faults
+from bedplate.runtime.gateway.asking import Asking, agreement, refusal, wanted
 from bedplate.runtime.gateway.deciding import Decider
 from bedplate.runtime.gateway.mcp import text_result
 from bedplate.runtime.gateway.memory_tool import NAME as MEMORY
@@ -57,6 +59,7 @@ class Dispatch:
         self._tracer = tracer
         self._turns = turns
         self.decider = Decider(blueprint.scopes, store)
+        self.asking = Asking(store)
         self._schemas = Schemas()
         self._known: dict[str, dict[str, Operation]] = {}
         self._silent: dict[str, str] = {}
@@ -199,6 +202,10 @@ class Dispatch:
         self._store.finish_call(turn.id, call_id, status, decision.effect.word, decision.grant)
 
 
+_Asked = tuple[Turn, str, str, Question, Mapping[str, Any], str]
+"""What the decider is asked: turn, tool, operation, question, arguments, and the reference for budgets."""
+
+
 class _Call:
     """One call on its way through the steps."""
 
@@ -221,16 +228,38 @@ class _Call:
             return _told(error)
         decision = self._permit(question)
         self._decided(decision, operation.effect and decision.allowed)
+        if decision.effect is Effect.ASK:
+            call = wanted(self._turn, self._tool, self._operation, question, self._arguments, decision)
+            return self._dispatch.asking.put(self._turn, call)
         if not decision.allowed:
-            later = "; asking is not supported yet" if decision.effect is Effect.ASK else ""
-            return _told(faults.denied(f"{decision.reason}{later}"))
+            return _told(faults.denied(decision.reason))
         return await self._make(decision)
 
     def _permit(self, question: Question) -> Decision:
         if self._turn.capability != self._held:  # the attempt ended while the operation was looked up
             return Decision(Effect.DENY, reason="the turn is over")
         ref = f"{self._turn.id}/{self._call_id}"
-        return self._dispatch.decider.permit(self._turn, self._tool, self._operation, question, self._arguments, ref)
+        asked = (self._turn, self._tool, self._operation, question, self._arguments, ref)
+        decision = self._dispatch.decider.permit(*asked)
+        return self._consented(asked, decision) if decision.effect is Effect.ASK else decision
+
+    def _consented(
+        self, asked: tuple[Turn, str, str, Question, Mapping[str, Any], str], decision: Decision
+    ) -> Decision:
+        """What a person has said of this very call, where one has. An approval is used up by it."""
+        asking, decider = self._dispatch.asking, self._dispatch.decider
+        ask = asking.standing(self._turn, self._tool, self._operation, self._arguments)
+        if ask is not None and ask.status == "denied":
+            return Decision(Effect.DENY, decision.grant, decision.where, refusal(ask))
+        if ask is None or ask.status != "approved":
+            return decision
+        agreed = decider.agreed(*asked)
+        if not agreed.allowed:
+            return agreed
+        if not asking.use(ask):
+            decider.give_back(asked[-1])
+            return decision
+        return replace(agreed, reason=agreement(ask))
 
     def _decide(self, question: Question) -> Decision:
         """Of what shows only while the call runs."""

@@ -42,7 +42,7 @@ DEFAULT_USER = "default"
 STILL_HERE_EVERY = 10.0
 SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
 _NAME = re.compile(r"[A-Za-z0-9._:@+-]{1,256}")
-_KNOWN = frozenset({"input", "prompt", "sessionId", "userId", "stream"})
+_KNOWN = frozenset({"input", "prompt", "resume", "sessionId", "userId", "stream"})
 
 
 class Outer:
@@ -164,10 +164,15 @@ def _invocation(body: Mapping[str, Any], headers: Mapping[str, str]) -> Question
     unknown = body.keys() - _KNOWN
     if unknown:
         raise faults.bad_request(f"there is no field {sorted(unknown)[0][:50]!r}")
-    if "input" in body and "prompt" in body:
-        raise faults.bad_request("it has both `input` and `prompt`")
+    given = [name for name in ("input", "prompt", "resume") if name in body]
+    if len(given) > 1:
+        raise faults.bad_request(f"it has both `{given[0]}` and `{given[1]}`")
+    resume = _named("the ask to go on with", body["resume"]) if "resume" in body else ""
+    if resume and "sessionId" in body:
+        raise faults.bad_request("`resume` goes on in the session of its ask: leave `sessionId` out")
     return Question(
-        text=_input(body.get("input", body.get("prompt"))),
+        text="" if resume else _input(body.get("input", body.get("prompt"))),
+        resume=resume,
         user=_user(_first(body.get("userId"), headers.get("x-bedplate-user"))),
         session=_session(_first(body.get("sessionId"), headers.get(SESSION_HEADER))),
         key=_key(headers.get("idempotency-key")),

@@ -33,7 +33,10 @@ class Reset:
 
 @dataclass(frozen=True)
 class Answer:
-    """A completed turn, as every face shows it. `sources` are places that tools gave and the answer names."""
+    """A completed turn, as every face shows it. `sources` are places that tools gave and the answer names.
+
+    `asks` are the calls that wait for a person: with any the turn has ended as `input_required`.
+    """
 
     output: str
     session: str
@@ -41,6 +44,7 @@ class Answer:
     trace: str
     usage: dict[str, Any]
     sources: tuple[str, ...] = ()
+    asks: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The body of a `/invocations` answer."""
@@ -49,10 +53,11 @@ class Answer:
             "sessionId": self.session,
             "turnId": self.turn,
             "traceId": self.trace,
-            "status": "completed",
+            "status": "input_required" if self.asks else "completed",
             "usage": self.usage,
         }
-        return {**body, "sources": list(self.sources)} if self.sources else body
+        more = {"sources": list(self.sources), "asks": list(self.asks)}
+        return body | {name: items for name, items in more.items() if items}
 
 
 Event = Text | Reset | Answer | BedplateError
@@ -77,6 +82,8 @@ class Turn:
     said: str = ""
     sources: dict[str, Source] = field(default_factory=dict)
     call_ids: set[str] = field(default_factory=set)
+    asks: dict[str, None] = field(default_factory=dict)
+    """Ids of the asks that its calls led to, in order."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     lapsed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the present attempt is over, and a new event for the next one."""

@@ -17,16 +17,17 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bedplate.blueprint.model import Blueprint
 from bedplate.problems import BedplateError
 from bedplate.runtime.gateway import faults
+from bedplate.runtime.gateway.asking import Asking, shown
 from bedplate.runtime.gateway.meter import Meter
 from bedplate.runtime.gateway.remembering import Remembering
 from bedplate.runtime.gateway.turn import Answer, Turn
-from bedplate.store import Store, TurnRow
+from bedplate.store import AskRow, Store, TurnRow
 from bedplate.traces.emit import GatewayTracer
 
 MAX_WAITING = 256
@@ -42,13 +43,17 @@ log = logging.getLogger("bedplate.gateway")
 
 @dataclass(frozen=True)
 class Question:
-    """What a caller asks. `key` is the Idempotency-Key; `context` earlier messages, only for a new session."""
+    """What a caller asks. `key` is the Idempotency-Key; `context` earlier messages, only for a new session.
+
+    With `resume`, the id of an ask, the turn goes on in the ask's session with what was decided, and `text` is empty.
+    """
 
     text: str
     user: str
     session: str | None = None
     key: str | None = None
     context: tuple[dict[str, Any], ...] = ()
+    resume: str = ""
 
 
 class Turns:
@@ -59,6 +64,7 @@ class Turns:
         self._store = store
         self._tracer = tracer
         self._remembering = remembering
+        self._asking = Asking(store)
         self._waiting: deque[Turn] = deque()
         self._live: dict[str, Turn] = {}
         self._holders: dict[bytes, Turn] = {}
@@ -71,9 +77,12 @@ class Turns:
     def ask(self, question: Question) -> Turn | Answer:
         """Record and queue a question; an answer at once where its key has been answered before.
 
-        Raises BedplateError: BP405 (key used otherwise), BP406 (too many), BP407 (stopping), BP461 (session), and the
-        stored error of a turn that failed under this key.
+        Raises BedplateError: BP405 (key used otherwise), BP406 (too many), BP407 (stopping), BP422 and BP423
+        (nothing to go on with), BP461 (session), and the stored error of a turn that failed under this key.
         """
+        if question.resume:
+            session, text = self._asking.resumed(question.resume, self._blueprint.name, question.user)
+            question = replace(question, text=text, session=session)
         earlier = self._earlier(question)
         if earlier is not None:
             return earlier
@@ -89,9 +98,18 @@ class Turns:
         row = self._store.turn_by_key(self._blueprint.name, question.user, question.key)
         if row is None:
             return None
-        if row.input != question.text or question.session not in (None, row.session):
+        # What a resumed turn is told depends on when it is asked; its session does not.
+        other = not question.resume and row.input != question.text
+        if other or question.session not in (None, row.session):
             raise faults.key_reused()
-        return self._live.get(row.id) or _settled(row)
+        return self._live.get(row.id) or self._settled(row)
+
+    def _settled(self, row: TurnRow) -> Answer:
+        if row.status != "completed" or row.output is None:
+            raise faults.restored(row.error or "BP409: the turn has no outcome")
+        usage = dict(row.usage)
+        sources, asks = tuple(usage.pop("sources", ())), self._asking.waiting(usage.pop("asks", ()))
+        return _answer(row, row.output, usage, sources, asks)
 
     def _begin(self, question: Question) -> Turn:
         blueprint = self._blueprint
@@ -209,13 +227,15 @@ class Turns:
     def complete(self, turn: Turn, output: str, messages: list[dict[str, Any]]) -> None:
         """The agent's answer: store it with what is remembered of it, then tell who waits."""
         usage, sources = turn.meter.usage(), turn.cited(output)
-        # a repeat of this question gets its sources too, so they are kept beside the usage
-        kept: Mapping[str, Any] = {**usage, "sources": list(sources)} if sources else usage
+        asks = self._asking.waiting(turn.asks)
+        # a repeat of this question gets its sources and asks too, so they are kept beside the usage
+        more = {"sources": list(sources), "asks": [ask.id for ask in asks]}
+        kept: Mapping[str, Any] = {**usage, **{name: items for name, items in more.items() if items}}
         self._remembering.keep(turn, messages)
         self._store.finish_turn(turn.id, "completed", output, kept, None)
         turn.span.output(output)
         self._remembering.learn(turn)
-        self._end(turn, Answer(output, turn.row.session, turn.id, turn.row.trace_id, dict(usage), sources))
+        self._end(turn, _answer(turn.row, output, dict(usage), sources, asks))
 
     def fail(self, turn: Turn, error: BedplateError) -> None:
         """The turn ends with an error, unless it has ended already. Who waits is told even where the store fails."""
@@ -342,12 +362,10 @@ class Turns:
         changed.set()
 
 
-def _settled(row: TurnRow) -> Answer:
-    if row.status != "completed" or row.output is None:
-        raise faults.restored(row.error or "BP409: the turn has no outcome")
-    usage = dict(row.usage)
-    sources = tuple(usage.pop("sources", ()))
-    return Answer(row.output, row.session, row.id, row.trace_id, usage, sources)
+def _answer(
+    row: TurnRow, output: str, usage: dict[str, Any], sources: tuple[str, ...], asks: tuple[AskRow, ...]
+) -> Answer:
+    return Answer(output, row.session, row.id, row.trace_id, usage, sources, tuple(map(shown, asks)))
 
 
 def _digest(capability: str) -> bytes:

@@ -23,5 +23,3 @@ CREATE TABLE asks (
 ) STRICT;
 CREATE INDEX asks_by_binding ON asks (session, binding);
 CREATE INDEX asks_by_person ON asks (agent, user);
--- The asks that a turn ended with, by id, separated by blanks: it waits for a person.
-ALTER TABLE turns ADD COLUMN asks TEXT NOT NULL DEFAULT '';

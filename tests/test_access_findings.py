@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from access_support import scope_set
 from bedplate.access import Grant, Never, Request, ScopeSet, decide, grant_id, matches
 from bedplate.access.automata import TooManyStates, witness
 from bedplate.access.findings import Finding, compare
@@ -66,18 +67,16 @@ def reach_of(described: dict[str, Any] | None) -> Reach | None:
     """The reach of a case."""
     if described is None:
         return None
-    written = described.get("grants", [])
-    ids = described.get("ids") or [grant_id(*g) for g in written]
-    grants = tuple(
-        Grant(name, *g, where=f"agent.yaml:{i}") for i, (name, g) in enumerate(zip(ids, written, strict=True), 1)
-    )
-    never = tuple(Never(p) for p in described.get("never", []))
+    scopes = scope_set(described)
+    if ids := described.get("ids"):
+        named = (replace(grant, id=name) for grant, name in zip(scopes.grants, ids, strict=True))
+        scopes = replace(scopes, grants=tuple(named))
     things = tuple(
         Thing(name, t["kind"], t.get("verb", ""), t.get("behind", ""), operations_of(t))
         for name, t in described.get("tools", {}).items()
     )
     links = tuple(Link(*link) for link in described.get("links", []))
-    return Reach(ScopeSet(grants, never), things, links, tuple(map(source_of, described.get("sources", []))))
+    return Reach(scopes, things, links, tuple(map(source_of, described.get("sources", []))))
 
 
 def operations_of(tool: dict[str, Any]) -> tuple[tuple[str, str], ...] | None:

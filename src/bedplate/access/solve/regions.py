@@ -221,7 +221,7 @@ def _mixed(lits: frozenset[Lit]) -> Region | None:
 def _candidates(lits: frozenset[Lit]) -> Iterator[str]:
     """Texts that do all of it, of those that each reading suggests."""
     suggested: list[Any] = []
-    for lit in lits:
+    for lit in sorted(lits, key=repr):
         globs = lit.test.globs if isinstance(lit.test, Texts) else ()
         suggested += [*(g for g in globs if "*" not in g), *(lit.argument.values if lit.argument else ())]
     for shape in ("text", "time", "ip"):

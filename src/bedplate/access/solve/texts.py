@@ -28,7 +28,7 @@ def texts(
     Without repetition: `likely` ones first, then those that globs spell, then one like a name, then shortest ones.
     Raises TooManyStates where it is not known whether there is a further one.
     """
-    spelt = [glob for globs in wanted for glob in globs if "*" not in glob]
+    spelt = sorted({glob for globs in wanted for glob in globs if "*" not in glob})
     seen: set[str] = set()
     for text in (*likely, *spelt) if among is None else (*(t for t in likely if t in among), *among):
         if text not in seen and fits(text, wanted, refused):

@@ -79,7 +79,7 @@ def test_the_kinds_of_type_hints(case: dict[str, Any]) -> None:
 
 def test_a_huge_schema_ends() -> None:
     """References that multiply cost bounded work, and their arguments are cut at a number."""
-    defs: dict[str, Any] = {f"D{i}": {"allOf": [{"$ref": f"#/$defs/D{i + 1}"}] * 3} for i in range(14)}
+    defs: dict[str, Any] = {f"D{i}": {"allOf": [{"$ref": f"#/$defs/D{i + 1}"}] * 10} for i in range(14)}
     wide = {f"p{i}": {"$ref": "#/$defs/D0"} for i in range(2 * MAX_ARGUMENTS)}
     found, _ = arguments_of({"type": "object", "properties": wide, "$defs": {**defs, "D14": {"type": "string"}}})
     assert len(found) <= MAX_ARGUMENTS

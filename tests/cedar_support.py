@@ -7,7 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from bedplate.access import decide
 from bedplate.access.cedar.context import typed
+from bedplate.access.cedar.emit import compile
+from bedplate.access.cedar.evaluate import Decider
 from bedplate.access.cedar.model import Policies
 from bedplate.access.conditions import claim_text
 from bedplate.access.model import (
@@ -284,3 +287,11 @@ def requests(draw: st.DrawFn, scopes: ScopeSet) -> Request:
             st.dictionaries(st.sampled_from(CLAIMS), st.sampled_from(("x", "", 7, "7", True, None, "\ud800", "q")))
         ),
     )
+
+
+def decided_alike(data: st.DataObject) -> None:
+    """Random requests under random scopes have one effect by the engine and by the model."""
+    scopes = data.draw(scope_sets())
+    decider = Decider(compile(scopes))
+    for request in data.draw(st.lists(requests(scopes), min_size=10, max_size=20)):
+        assert decider.decide(request).effect is decide(scopes, request).effect, request

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import cedar_support as support
 from bedplate.access import decide
 from bedplate.access.cedar.emit import compile
-from bedplate.access.cedar.evaluate import Decider, check
+from bedplate.access.cedar.evaluate import check
 from bedplate.access.cedar.normal import normal
 from bedplate.access.cedar.read import read, validate
 from bedplate.access.model import ScopeSet
@@ -19,24 +19,21 @@ from bedplate.access.model import ScopeSet
 pytest.importorskip("cedarpy")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_cedar_decides_as_the_model_does(data: st.DataObject) -> None:
     """For random scopes and requests with odd values, the effect by Cedar is the effect by `decide`."""
-    scopes: ScopeSet = data.draw(support.scope_sets())
-    decider = Decider(compile(scopes))
-    for request in data.draw(st.lists(support.requests(scopes), min_size=10, max_size=20)):
-        assert decider.decide(request).effect is decide(scopes, request).effect, request
+    support.decided_alike(data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(support.scope_sets())
 def test_what_is_compiled_fits_its_schema(scopes: ScopeSet) -> None:
     """Cedar's own validator accepts every policy against the schema that goes with it."""
     check(compile(scopes))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(support.scope_sets())
 def test_what_is_compiled_reads_back_as_the_scopes(scopes: ScopeSet) -> None:
     """The normal form of the scopes is what the reader makes of their policies."""
@@ -45,7 +42,7 @@ def test_what_is_compiled_reads_back_as_the_scopes(scopes: ScopeSet) -> None:
     assert {r.grant for r in validate(scopes, policies)} == {g.id for g in scopes.grants if g.budgets}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_the_normal_form_decides_as_the_scopes(data: st.DataObject) -> None:
     """Bringing scopes into their normal form changes no decision."""

@@ -53,9 +53,8 @@ def _globs(names: tuple[str, ...], term: Tree) -> list[str] | None:
             glob = glob_of(pattern)
             return None if glob is None else [glob]
         case _:
-            values = _equal(names, term)
-            literals = None if values is None else [text_of(value) for value in values]
-            return [text for text in literals if text is not None and "*" not in text] if literals else None
+            literals = _texts(_equal(names, term) or ())
+            return literals if literals and not any("*" in text for text in literals) else None
 
 
 def _equal(names: tuple[str, ...], term: Tree) -> Sequence[Tree] | None:
@@ -68,13 +67,19 @@ def _equal(names: tuple[str, ...], term: Tree) -> Sequence[Tree] | None:
     return None
 
 
+def _texts(literals: Sequence[Tree]) -> list[str]:
+    """The texts of string literals; none where one of them is something else."""
+    found = [text for text in map(text_of, literals) if text is not None]
+    return found if len(found) == len(literals) else []
+
+
 def _subset(names: tuple[str, ...], terms: Sequence[Tree]) -> Subset | None:
     match terms:
         case [("UnaryOp", "is_empty", base)] if attribute(base) == names:
             return Subset(())
         case [("BinaryOp", "contains_all", ("Set", values), base)] if attribute(base) == names:
-            literals = [text_of(value) for value in values]
-            return Subset(tuple(text for text in literals if text is not None))
+            literals = _texts(values)
+            return Subset(tuple(literals)) if literals else None
         case [("BinaryOp", "contains", base, ("StringLit", str(key)))] if attribute(base) == ("within",):
             globs = key.partition(" within ")[2].split("|")
             return Subset(tuple(unescape(glob) for glob in globs))
@@ -104,7 +109,8 @@ def _span(kind: Kind, names: tuple[str, ...], term: Tree) -> list[Span] | None:
     values = _equal(names, term)
     if values is not None:
         numbers = [_number(kind, value) for value in values]
-        return [(number, number) for number in numbers if number is not None]
+        found: list[Span] = [(number, number) for number in numbers if number is not None]
+        return found if len(found) == len(numbers) else None
     span = _range(kind, names, chain("and", term))
     return None if span is None else [span]
 
@@ -120,7 +126,7 @@ def _range(kind: Kind, names: tuple[str, ...], ends: Sequence[Tree]) -> Span | N
                 high = _number(kind, literal)
             case _:
                 return None
-    return low, high
+    return None if (low, high) == (None, None) else (low, high)
 
 
 def _number(kind: Kind, literal: Tree) -> int | None:

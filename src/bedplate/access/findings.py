@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from bedplate.access.gains import TIME_IS_UP, Gain, Known, gains, new_document, written
-from bedplate.access.model import Grant, Request
-from bedplate.access.prover import Prover, Spent, TimeUp, Unclear
+from bedplate.access.gains import TIME_IS_UP, Gain, Known, gains, new_document
+from bedplate.access.prover import Prover, Spent, TimeUp, Unclear, patience
 from bedplate.access.reach import Link, Reach, Source, Thing
+from bedplate.access.words import shown, written
 
 Effect = Literal["wider", "narrower", "unproved"]
 FIRST = "first release"
@@ -53,15 +53,14 @@ class Finding:
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def compare(
-    old: Reach | None, new: Reach, known: Known = _NOTHING, spent: Spent = lambda: False
-) -> tuple[Finding, ...]:
+def compare(old: Reach | None, new: Reach, known: Known = _NOTHING, spent: Spent | None = None) -> tuple[Finding, ...]:
     """Every way in which `new` goes beyond `old` or falls behind it; None is a stage where nothing runs.
 
     Exact for grants and `never`: there is a `wider` one for a tool exactly where it may do something that it could not.
     `known` holds real documents by data source and operations by tool, from which witnesses are taken first. What is
-    not compared when time is `spent` is unproved.
+    not compared when time is `spent`, or after very many steps, is unproved.
     """
+    spent = spent or patience()
     if old is None:
         return ordered(replace(f, reason=_said(FIRST, f.reason)) for f in _more(Reach(), new, known, spent))
     more, less = _more(old, new, known, spent), _less(old, new, known, spent)
@@ -103,7 +102,7 @@ def _of_grant(gain: Gain, thing: Thing | None, *, back: bool) -> Finding:
         grant.verb,
         written(grant),
         behind=thing.behind if thing else "",
-        witness=_shown(grant, request, bool(gain.lifted)) if request else "",
+        witness=shown(grant, request, operation=bool(gain.lifted)) if request else "",
         reason=_why(gain, back=back),
         where=grant.where,
     )
@@ -117,26 +116,6 @@ def _why(gain: Gain, *, back: bool) -> str:
     # A prohibition that goes away later changes what is approved here, so that it belongs to the finding.
     kept = f"but `never` {', '.join(gain.but)}" if gain.but and not back else ""
     return _said(lifted, asked, limited, fresh if gain.fresh else "", gain.doubtful, kept)
-
-
-def _shown(grant: Grant, request: Request, lifted: bool) -> str:
-    """A request in words. The operation is told where it is what matters."""
-    name = f"{request.tool}.{request.operation}"
-    match grant.verb:
-        case "call":
-            said = name
-        case _ if grant.tool == "memory":
-            said = name
-        case _ if lifted:
-            said = f"{name} on {request.object}"
-        case _:
-            said = request.object
-    session = f"with session {_json(request.session)}" if request.session else ""
-    return " ".join(part for part in (said, _json(request.args) if request.args else "", session) if part)
-
-
-def _json(values: Mapping[str, object]) -> str:
-    return json.dumps(dict(values), ensure_ascii=False, sort_keys=True, default=str)
 
 
 def _sources(old: Reach, new: Reach, known: Known, spent: Spent, *, back: bool) -> Iterator[Finding]:
@@ -187,7 +166,7 @@ def _changed(old: Reach, new: Reach) -> Iterator[Finding]:
 def _pins(old: Reach, new: Reach) -> Iterator[Finding]:
     """Operations whose schema is another one: what they do now is not what was reviewed."""
     things = {thing.name: thing for thing in new.things}
-    for name, reason in Prover(old.scopes, new.scopes, lambda: False).changed_pins():
+    for name, reason in Prover(old.scopes, new.scopes, patience()).changed_pins():
         tool, _, operation = name.partition(".")
         line = next((grant.where for grant in new.scopes.grants if grant.tool == tool), "")
         behind = things[tool].behind if tool in things else ""

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bedplate.access.automata import TooManyStates, witness
-from bedplate.access.budgets import said as limits
 from bedplate.access.budgets import within
-from bedplate.access.conditions import clauses
 from bedplate.access.covering import plainly_covers
 from bedplate.access.decide import decide
 from bedplate.access.model import Effect, Grant, Request
-from bedplate.access.prover import Prover, Realm, Spent, TimeUp, Unclear, World
+from bedplate.access.prover import Prover, Realm, Spent, TimeUp, Unclear, World, patience
 from bedplate.access.reach import Reach, Source
+from bedplate.access.words import written
 
 Known = Mapping[str, Sequence[str]]
 """What really exists: the paths of documents by data source, the names of operations by tool."""
@@ -45,12 +44,12 @@ class Gain:
     fresh: tuple[str, ...] = ()
 
 
-def gains(old: Reach, new: Reach, known: Known, spent: Spent = lambda: False) -> list[Gain]:
+def gains(old: Reach, new: Reach, known: Known, spent: Spent | None = None) -> list[Gain]:
     """What the new grants allow and `old` does not, without grants that another one found covers.
 
     A grant stands here once for what it names anew, and once for each `never` that is gone.
     """
-    search = _Search(old, new, known, spent)
+    search = _Search(old, new, known, spent or patience())
     found = [gain for grant in new.scopes.grants for gain in search.of_grant(grant)]
     alike: dict[tuple[str, str, str], list[Gain]] = {}
     for gain in found:
@@ -58,7 +57,7 @@ def gains(old: Reach, new: Reach, known: Known, spent: Spent = lambda: False) ->
     return [gain for gain in found if not _told(gain, alike[_kind(gain)])]
 
 
-def new_document(old: Source, new: Source, reach: Reach, known: Known, spent: Spent = lambda: False) -> Request | None:
+def new_document(old: Source, new: Source, reach: Reach, known: Known, spent: Spent) -> Request | None:
     """A document that `new` has, `old` has not, and a grant of `reach` gives. Raises Unclear or TimeUp."""
     prover = Prover(Reach().scopes, reach.scopes, spent, world=_world(Reach(), reach, known))
     had = tuple(old.prefix + pattern for pattern in old.include)
@@ -66,13 +65,6 @@ def new_document(old: Source, new: Source, reach: Reach, known: Known, spent: Sp
     realms = [((*wanted, *more), (*without, *refused)) for wanted, without in _realms(new) for more, refused in ways]
     grants = (grant for grant in reach.scopes.grants if (grant.tool, grant.verb) == (new.tool, "read"))
     return next((found for grant in grants if (found := prover.reaches(grant, realms))), None)
-
-
-def written(grant: Grant) -> str:
-    """What a grant names and demands, in words that do not depend on the order in which it is written."""
-    limit = f"limit {limits(grant.budgets)}" if grant.budgets else ""
-    demands = "; ".join(part for part in (clauses(grant), limit) if part)
-    return f"{grant.pattern} {demands}" if demands else grant.pattern
 
 
 def _kind(gain: Gain) -> tuple[str, str, str]:

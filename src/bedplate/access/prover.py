@@ -18,12 +18,13 @@ from bedplate.access.solve.literals import Path
 from bedplate.access.solve.regions import Unclear
 from bedplate.access.solve.search import Search, Solution, TimeUp
 
-__all__ = ["Oracle", "Prover", "Spent", "TimeUp", "Unclear", "World"]
+__all__ = ["Oracle", "Prover", "Spent", "TimeUp", "Unclear", "World", "patience"]
 Spent = Callable[[], bool]
 Oracle = Callable[[Request, ScopeSet], Effect]
 """Another judge of requests."""
 Realm = tuple[tuple[str, ...], tuple[str, ...]]
 """Objects that all of the one globs match and none of the others."""
+MOST_STEPS = 50_000
 _SHOWN = 19
 """Characters of a pin that words show."""
 
@@ -40,6 +41,12 @@ class World:
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     operations: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     realms: Mapping[tuple[str, str], Sequence[Realm]] = field(default_factory=dict)
+
+
+def patience(most: int = MOST_STEPS) -> Spent:
+    """A limit that does not depend on a clock: time is up after so many steps of the search."""
+    steps = iter(range(most))
+    return lambda: next(steps, None) is None
 
 
 class Prover:

@@ -7,9 +7,12 @@ not proved counts as wider. Of what lacks a part that was at fault nothing is sa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bedplate.access import Grant, Never, covers
+from bedplate.access import Grant, Never, Operation, ScopeSet
+from bedplate.access.automata import TooManyStates, witness
+from bedplate.access.prover import Prover, TimeUp, Unclear, patience
+from bedplate.access.words import shown, written
 from bedplate.blueprint.model import DataSource
 from bedplate.blueprint.references import names_written
 from bedplate.manifest.load import StageManifest
@@ -29,6 +32,7 @@ class Access:
     grants: tuple[Grant, ...]
     never: tuple[Never, ...]
     data: Mapping[str, DataSource]
+    operations: tuple[Operation, ...] = ()
 
 
 def widenings(base: StageManifest, stage: StageManifest, old: Access, new: Access) -> list[Problem]:
@@ -40,7 +44,7 @@ def widenings(base: StageManifest, stage: StageManifest, old: Access, new: Acces
         *_added(base, stage),
         *_changed(base, stage, tools),
         *_limits(base, stage),
-        *_grants(stage, old.grants, [grant for grant in new.grants if grant.tool in granted]),
+        *_grants(stage, old, replace(new, grants=tuple(grant for grant in new.grants if grant.tool in granted))),
         *_never(stage, old.never, new.never),
         *_documents(stage, old.data, {name: source for name, source in new.data.items() if name in data}),
     ]
@@ -112,28 +116,50 @@ def _limits(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
             yield Problem("BP113", summary, where, detail=bound, fix=f"write a lower one, or {_IN_BASE}")
 
 
-def _grants(stage: StageManifest, old: Iterable[Grant], new: Iterable[Grant]) -> Iterator[Problem]:
-    base = list(old)
-    for grant in new:
-        same = [g for g in base if (g.tool, g.verb) == (grant.tool, grant.verb)]
-        if not any(covers(g.pattern, grant.pattern) for g in same):
+def _grants(stage: StageManifest, old: Access, new: Access) -> Iterator[Problem]:
+    """By the prover: all grants of the base together allow what one of the stage does, with what is pinned for both."""
+    base, wanted = (ScopeSet(of.grants, new.never, new.operations) for of in (old, new))
+    prover = Prover(base, wanted, patience())
+    sharing = prover.sharing()
+    for grant in new.grants:
+        beyond = "its limit counts beside those of other scopes" if grant in sharing else _beyond(prover, grant)
+        if beyond:
+            same = [g for g in old.grants if (g.tool, g.verb) == (grant.tool, grant.verb)]
             summary = f"stage `{stage.name}` widens `{grant.tool}`: {grant.verb} on `{grant.pattern}`"
-            lines = ", ".join(f"`{g.pattern}` ({g.where})" for g in same) or "nothing"
-            detail = f"The base grants {grant.verb} on {lines}; no one of them covers it."
-            yield Problem(
-                "BP113", summary, _place(grant.where), detail=detail, fix=f"narrow the pattern, or {_IN_BASE}"
-            )
+            lines = ", ".join(f"`{written(g)}` ({g.where})" for g in same) or "nothing"
+            detail = f"The base grants {grant.verb} on {lines}; {beyond}."
+            yield Problem("BP113", summary, _place(grant.where), detail=detail, fix=f"narrow the scope, or {_IN_BASE}")
+
+
+def _beyond(prover: Prover, grant: Grant) -> str:
+    """What the base does not allow and the grant does, or why that is not known; "" where there is nothing."""
+    try:
+        if found := prover.gain(grant):
+            return f"{shown(grant, found)} is beyond it"
+        return f"{shown(grant, found)} is under a wider limit" if (found := prover.unlimited(grant)) else ""
+    except TimeUp:
+        return "the comparison takes too long"
+    except Unclear as doubt:
+        return str(doubt)
 
 
 def _never(stage: StageManifest, old: Iterable[Never], new: tuple[Never, ...]) -> Iterator[Problem]:
     if stage.source.lacks("never", ANY):
         return
     for never in old:
-        if not any(covers(n.pattern, never.pattern) for n in new):
+        if not _forbidden(never, new):
             summary = f"stage `{stage.name}` no longer forbids `{never.pattern}`"
             where = _written(stage, "never")
             fix = "repeat it in the overlay's `never`: a list without names replaces the base's"
             yield Problem("BP113", summary, where, detail=f"The base forbids it at {never.where}.", fix=fix)
+
+
+def _forbidden(never: Never, by: Iterable[Never]) -> bool:
+    """Whether the others together forbid all of it. Where that is not known, it counts as no."""
+    try:
+        return witness([never.pattern], [other.pattern for other in by]) is None
+    except TooManyStates:
+        return False
 
 
 def _documents(stage: StageManifest, old: Mapping[str, DataSource], new: Mapping[str, DataSource]) -> Iterator[Problem]:

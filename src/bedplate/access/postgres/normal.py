@@ -12,11 +12,10 @@ from typing import TypeAlias
 
 from bedplate.access.conditions import said
 from bedplate.access.model import Claim, Condition, Kind, Present, Spans, Subset, Test, Texts
-from bedplate.access.postgres.expressions import V6, clamped, storable
+from bedplate.access.postgres.expressions import storable
+from bedplate.access.postgres.ranges import clamped, intersection, joined, without_mapped
 from bedplate.access.postgres.rights import Columned, Right, groups
-from bedplate.access.values import network
 
-_MAPPED = network("::ffff:0:0/96")
 Meaning: TypeAlias = tuple[str, Kind, Test]
 """A column's name, the kind that its value is read as, and the test."""
 
@@ -89,11 +88,11 @@ def _merged(tests: Iterable[Columned]) -> tuple[Columned, ...] | None:
         if isinstance(test, Spans):
             spans = clamped(kind, test.spans)
             before = ranges.get((column, kind), spans)
-            ranges[column, kind] = tuple(_intersection(before, spans))
+            ranges[column, kind] = tuple(intersection(before, spans))
         else:
             found.add((column, kind, test))
     for (column, kind), spans in ranges.items():
-        found.add((column, kind, Spans(_joined(_without_mapped(spans) if kind == "ip" else spans))))
+        found.add((column, kind, Spans(joined(without_mapped(spans) if kind == "ip" else spans))))
     if any(test in (Spans(()), Texts(())) for _, _, test in found):
         return None
     return tuple((column, Condition((column,), kind, test)) for column, kind, test in sorted(found, key=repr))
@@ -114,30 +113,3 @@ def _said(condition: Condition) -> tuple[Kind, Test]:
             return "strings", Subset(tuple(sorted(set(storable(globs)))))
         case _:
             return condition.kind, condition.test
-
-
-def _intersection(a: Iterable[tuple[int, int]], b: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    for low, high in a:
-        for least, most in b:
-            if max(low, least) <= min(high, most):
-                yield max(low, least), min(high, most)
-
-
-def _joined(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Sorted, and one where they touch."""
-    made: list[tuple[int, int]] = []
-    for low, high in sorted(spans):
-        if made and low <= made[-1][1] + 1:
-            made[-1] = (made[-1][0], max(made[-1][1], high))
-        else:
-            made.append((low, high))
-    return tuple(made)
-
-
-def _without_mapped(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Cut where IPv4 ends, so that joined spans say networks of one kind; without addresses that are no value."""
-    assert _MAPPED is not None
-    first, last = _MAPPED
-    assert first is not None
-    assert last is not None
-    return tuple(_intersection(spans, ((0, V6 - 1), (V6, first - 1), (last + 1, V6 + (1 << 128) - 1))))

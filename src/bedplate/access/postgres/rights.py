@@ -11,7 +11,9 @@ from typing import Final
 
 from bedplate.access.artefacts import Remainder
 from bedplate.access.automata import TooManyStates, witness
-from bedplate.access.model import Condition, Grant, ScopeSet, Subset
+from bedplate.access.globs import covers
+from bedplate.access.model import Condition, Grant, ScopeSet, Spans, Subset, Texts
+from bedplate.access.postgres.ranges import clamped, within
 from bedplate.problems import BedplateError, Problem, Where
 
 VERBS: Final = {"read": "SELECT", "insert": "INSERT", "update": "UPDATE", "delete": "DELETE"}
@@ -125,7 +127,25 @@ def groups(found: Iterable[Right]) -> dict[tuple[str, str], tuple[Right, ...]]:
 
 def _covers(wide: Right, narrow: Right) -> bool:
     columns = wide.columns is None or (narrow.columns is not None and set(narrow.columns) <= set(wide.columns))
-    return columns and _meaning(narrow.rows) >= _meaning(wide.rows) and _meaning(narrow.sets) >= _meaning(wide.sets)
+    return columns and _implied(narrow.rows, wide.rows) and _implied(narrow.sets, wide.sets)
+
+
+def _implied(narrow: Sequence[Columned], wide: Iterable[Columned]) -> bool:
+    """Whether each test of the one follows from a test of the other. Told by pairs, so never wrongly said."""
+    return all(any(_follows(test, given) for given in narrow) for test in wide)
+
+
+def _follows(test: Columned, given: Columned) -> bool:
+    (column, wanted), (other, had) = test, given
+    if (column, wanted.kind) != (other, had.kind):
+        return False
+    match wanted.test, had.test:
+        case Spans(wide), Spans(narrow):
+            return within(clamped(wanted.kind, narrow), clamped(wanted.kind, wide))
+        case (Texts(wide), Texts(narrow)) | (Subset(wide), Subset(narrow)):
+            return all(any(covers(glob, part) for glob in wide) for part in narrow)
+        case _:
+            return wanted.test == had.test
 
 
 def _meaning(tests: Iterable[Columned]) -> frozenset[object]:

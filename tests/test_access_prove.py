@@ -14,6 +14,7 @@ from bedplate.access import (
     Ask,
     Claim,
     Condition,
+    Effect,
     Grant,
     Never,
     Operation,
@@ -26,7 +27,10 @@ from bedplate.access import (
     decide,
 )
 from bedplate.access.answers import Narrower, Same, Unproved, Wider
+from bedplate.access.findings import compare
+from bedplate.access.gains import gains
 from bedplate.access.prove import widens
+from bedplate.access.reach import Reach
 
 VERBS = {"t": "call", "u": "read"}
 patterns = st.sampled_from(["*", "a", "b", "a*", "*b", "ab"])
@@ -97,7 +101,7 @@ def requests(seed: int, count: int) -> list[Request]:
     return found
 
 
-REQUESTS = requests(1, 4_000)
+REQUESTS = requests(1, 1_500)
 
 
 def never_spent() -> bool:
@@ -141,3 +145,99 @@ def changed(grant: Grant) -> st.SearchStrategy[Grant]:
         st.builds(lambda o: replace(grant, only=o), only),
         st.builds(lambda p: replace(grant, pattern=p), patterns),
     )
+
+
+def same(old: ScopeSet, new: ScopeSet) -> None:
+    """Neither proof nor findings see a difference."""
+    assert isinstance(widens(old, new, spent=never_spent), Same)
+    assert compare(Reach(old), Reach(new)) == ()
+
+
+@given(scope_sets, st.randoms(use_true_random=False))
+def test_form_means_nothing(scopes: ScopeSet, rnd: random.Random) -> None:
+    """Renaming, reordering grants, conditions and values, and adding what is covered is neither wider nor narrower."""
+    shuffled = [shuffle(grant, rnd) for grant in scopes.grants]
+    pieces = [replace(grant, conditions=(*grant.conditions, *rnd.choice(PIECES))) for grant in scopes.grants]
+    grants_ = [*shuffled, *pieces]
+    rnd.shuffle(grants_)
+    same(scopes, replace(scopes, grants=tuple(grants_), never=tuple(reversed(scopes.never))))
+    same(replace(scopes, grants=tuple(grants_)), scopes)
+
+
+PIECES: list[tuple[Condition, ...]] = [
+    (),
+    (Condition(("n",), "integer", Spans(((1, 2),))),),
+    (Condition(("s",), "string", Texts(("x",))), Condition(("o", "s"), "string", Claim("c"))),
+    (Condition(("l",), "strings", Subset(("x",))),),
+]
+
+
+def shuffle(grant: Grant, rnd: random.Random) -> Grant:
+    """The same grant written otherwise."""
+    turned = [replace(c, where="agent.yaml:9", test=turn(c.test)) for c in grant.conditions]
+    rnd.shuffle(turned)
+    ask = grant.ask and replace(grant.ask, when=tuple(reversed(grant.ask.when)))
+    listed = grant.only and tuple(reversed(grant.only))
+    return replace(grant, id="other", where="agent.yaml:7", conditions=tuple(turned), ask=ask, only=listed)
+
+
+def turn(test: Any) -> Any:
+    """A test with its alternatives in another order."""
+    return replace(test, globs=tuple(reversed(test.globs))) if isinstance(test, Texts | Subset) else test
+
+
+@given(scope_sets, st.integers(0, 2), st.sampled_from(["n", "d"]))
+def test_a_split_range_is_the_same(scopes: ScopeSet, at: int, path: str) -> None:
+    """A grant with a bound is the same as two that share its range, and a merge of two as both."""
+    kind: Any = {"n": "integer", "d": "decimal"}[path]
+    low, high, all_ = (Condition((path,), kind, Spans((span,))) for span in ((None, at), (at + 1, None), (None, None)))
+    whole = tuple(replace(g, conditions=(*g.conditions, all_)) for g in scopes.grants)
+    parts = tuple(replace(g, conditions=(c, *g.conditions)) for g in scopes.grants for c in (low, high))
+    same(replace(scopes, grants=whole), replace(scopes, grants=parts))
+    same(replace(scopes, grants=parts), replace(scopes, grants=whole))
+
+
+def test_what_opens_is_always_wider() -> None:
+    """Dropping an ask, raising a bound or a threshold, removing a `never`, a condition or a list of names is wider."""
+    base = Grant(
+        "g", "t", "call", "pay", "", (Condition(("d",), "decimal", Spans(((None, 100),))),), ("d", "s"),
+        Ask((Condition(("d",), "decimal", Spans(((50, None),))),)),
+    )  # fmt: skip
+    never = (Never("*.drop"), Never("t.p*y"))
+    wider = [
+        replace(base, ask=None),
+        replace(base, ask=Ask((Condition(("d",), "decimal", Spans(((51, None),))),))),
+        replace(base, conditions=(Condition(("d",), "decimal", Spans(((None, 101),))),)),
+        replace(base, conditions=()),
+        replace(base, only=None),
+        replace(base, only=("d", "s", "x")),
+        replace(base, pattern="pa*"),
+    ]
+    for grant in wider:
+        assert isinstance(widens(ScopeSet((base,)), ScopeSet((grant,)), spent=never_spent), Wider), grant
+        assert isinstance(widens(ScopeSet((grant,)), ScopeSet((base,)), spent=never_spent), Narrower), grant
+    assert isinstance(widens(ScopeSet((base,), never), ScopeSet((base,), never[:1]), spent=never_spent), Wider)
+    assert isinstance(widens(ScopeSet((base,), never), ScopeSet((base,), never[1:]), spent=never_spent), Same)
+
+
+@given(scope_sets, scope_sets)
+def test_findings_are_those_of_the_proof(old: ScopeSet, new: ScopeSet) -> None:
+    """There is a wider finding where the prover says so, each witness shows it, and none where nothing is raised."""
+    answer = widens(old, new, spent=never_spent)
+    found = compare(Reach(old), Reach(new))
+    risen = [f for f in found if f.effect in {"wider", "unproved"}]
+    assert bool(risen) == isinstance(answer, Wider | Unproved)
+    for gain in gains(Reach(old), Reach(new), {}):
+        assert gain.request is not None
+        assert decide(new, gain.request).effect > decide(old, gain.request).effect
+
+
+def test_no_time_is_no_proof() -> None:
+    """When time is up the answer is unproved, and says so; so it is where another judge disagrees."""
+    old, new = (ScopeSet((Grant("g", "t", "call", "*", conditions=(c,)),)) for c in PIECES[2])
+    assert widens(old, new, spent=lambda: True) == Unproved("time is up")
+    answer = widens(old, new, spent=never_spent, oracle=lambda request, scopes: Effect.ALLOW)
+    assert isinstance(answer, Unproved)
+    assert "another judge" in answer.reason
+    honest = widens(old, new, spent=never_spent, oracle=lambda request, scopes: decide(scopes, request).effect)
+    assert isinstance(honest, Wider)

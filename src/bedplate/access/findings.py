@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from bedplate.access.gains import TIME_IS_UP, Gain, Known, gains, new_document
-from bedplate.access.prover import Prover, Spent, TimeUp, Unclear, patience
+from bedplate.access.prover import Oracle, Prover, Spent, TimeUp, Unclear, patience
 from bedplate.access.reach import Link, Reach, Source, Thing
 from bedplate.access.words import shown, written
 
@@ -53,24 +53,35 @@ class Finding:
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def compare(old: Reach | None, new: Reach, known: Known = _NOTHING, spent: Spent | None = None) -> tuple[Finding, ...]:
+@dataclass(frozen=True)
+class _Look:
+    """Where to look for witnesses, for how long, and who judges them."""
+
+    known: Known
+    spent: Spent
+    oracle: Oracle | None
+
+
+def compare(
+    old: Reach | None, new: Reach, known: Known = _NOTHING, spent: Spent | None = None, oracle: Oracle | None = None
+) -> tuple[Finding, ...]:
     """Every way in which `new` goes beyond `old` or falls behind it; None is a stage where nothing runs.
 
     Exact for grants and `never`: there is a `wider` one for a tool exactly where it may do something that it could not.
     `known` holds real documents by data source and operations by tool, from which witnesses are taken first. What is
-    not compared when time is `spent`, or after very many steps, is unproved.
+    not compared when time is `spent`, or after very many steps, is unproved. `oracle` judges each witness again.
     """
-    spent = spent or patience()
+    look = _Look(known, spent or patience(), oracle)
     if old is None:
-        return ordered(replace(f, reason=_said(FIRST, f.reason)) for f in _more(Reach(), new, known, spent))
-    more, less = _more(old, new, known, spent), _less(old, new, known, spent)
+        return ordered(replace(f, reason=_said(FIRST, f.reason)) for f in _more(Reach(), new, look))
+    more, less = _more(old, new, look), _less(old, new, look)
     return ordered([*more, *_changed(old, new), *_pins(old, new), *less])
 
 
-def _more(old: Reach, new: Reach, known: Known, spent: Spent, *, back: bool = False) -> Iterator[Finding]:
+def _more(old: Reach, new: Reach, look: _Look, *, back: bool = False) -> Iterator[Finding]:
     """What `new` has and `old` has not, as wider. `back`: it is `new` that runs and `old` that is planned."""
     tools = {thing.name: thing for thing in new.things}
-    for gain in gains(old, new, known, spent):
+    for gain in gains(old, new, look.known, look.spent, look.oracle):
         yield _of_grant(gain, tools.get(gain.grant.tool), back=back)
     had = {thing.name for thing in old.things}
     for thing in new.things:
@@ -80,14 +91,14 @@ def _more(old: Reach, new: Reach, known: Known, spent: Spent, *, back: bool = Fa
     for link in new.links:
         if (link.subject, link.verb, link.object) not in linked:
             yield Finding("wider", link.subject, link.verb, link.object, _behind(tools, link), where=link.where)
-    yield from _sources(old, new, known, spent, back=back)
+    yield from _sources(old, new, look, back=back)
 
 
-def _less(old: Reach, new: Reach, known: Known, spent: Spent) -> Iterator[Finding]:
+def _less(old: Reach, new: Reach, look: _Look) -> Iterator[Finding]:
     """What only the old reach has. The line is that of the like in the new one, else of the tool or model."""
     alike = {(link.subject, link.verb): link.where for link in new.links}
     lines = {what.subject: what.where for what in new.links} | {thing.name: thing.where for thing in new.things}
-    for finding in _more(new, old, known, spent, back=True):
+    for finding in _more(new, old, look, back=True):
         # Whatever is wider has a finding of its own, so that a doubt here is not about that.
         reason = f"at most: {finding.reason}" if finding.effect == "unproved" else finding.reason
         where = alike.get((finding.subject, finding.verb)) or lines.get(finding.subject, "")
@@ -118,7 +129,7 @@ def _why(gain: Gain, *, back: bool) -> str:
     return _said(lifted, asked, limited, fresh if gain.fresh else "", gain.doubtful, kept)
 
 
-def _sources(old: Reach, new: Reach, known: Known, spent: Spent, *, back: bool) -> Iterator[Finding]:
+def _sources(old: Reach, new: Reach, look: _Look, *, back: bool) -> Iterator[Finding]:
     """Data that a tool did not read before, and documents that another definition of it adds."""
     before = {(source.tool, source.name): source for source in old.sources}
     for source in new.sources:
@@ -128,7 +139,7 @@ def _sources(old: Reach, new: Reach, known: Known, spent: Spent, *, back: bool) 
         elif was.path == source.path and _documents(was) != _documents(source):
             planned, runs = (was, source) if back else (source, was)
             try:
-                if request := new_document(was, source, new, known, spent):
+                if request := new_document(was, source, new, look.known, look.spent):
                     yield _reads("wider", planned, request.object, f"was {runs.text}")
             except (Unclear, TimeUp) as doubt:
                 yield _reads("unproved", planned, reason=_said(str(doubt) or TIME_IS_UP, f"was {runs.text}"))

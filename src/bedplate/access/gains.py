@@ -14,7 +14,7 @@ from bedplate.access.budgets import within
 from bedplate.access.covering import plainly_covers
 from bedplate.access.decide import decide
 from bedplate.access.model import Effect, Grant, Request
-from bedplate.access.prover import Prover, Realm, Spent, TimeUp, Unclear, World, patience
+from bedplate.access.prover import Oracle, Prover, Realm, Spent, TimeUp, Unclear, World, patience
 from bedplate.access.reach import Reach, Source
 from bedplate.access.words import written
 
@@ -44,12 +44,12 @@ class Gain:
     fresh: tuple[str, ...] = ()
 
 
-def gains(old: Reach, new: Reach, known: Known, spent: Spent | None = None) -> list[Gain]:
+def gains(old: Reach, new: Reach, known: Known, spent: Spent | None = None, oracle: Oracle | None = None) -> list[Gain]:
     """What the new grants allow and `old` does not, without grants that another one found covers.
 
     A grant stands here once for what it names anew, and once for each `never` that is gone.
     """
-    search = _Search(old, new, known, spent or patience())
+    search = _Search(old, new, known, spent or patience(), oracle)
     found = [gain for grant in new.scopes.grants for gain in search.of_grant(grant)]
     alike: dict[tuple[str, str, str], list[Gain]] = {}
     for gain in found:
@@ -91,10 +91,10 @@ def _place(gain: Gain, alike: Sequence[Gain]) -> int:
 class _Search:
     """Looks for requests that `new` allows and `old` does not."""
 
-    def __init__(self, old: Reach, new: Reach, known: Known, spent: Spent) -> None:
+    def __init__(self, old: Reach, new: Reach, known: Known, spent: Spent, oracle: Oracle | None) -> None:
         self._old, self._never = old, [n.pattern for n in new.scopes.never]
         self._world = _world(old, new, known)
-        self._prover = Prover(old.scopes, new.scopes, spent, world=self._world)
+        self._prover = Prover(old.scopes, new.scopes, spent, oracle, self._world)
         self._sharing = {id(grant) for grant in self._prover.sharing()}
 
     def of_grant(self, grant: Grant) -> Iterator[Gain]:

@@ -28,7 +28,7 @@ FILES = {
     "prompts/system.md": b"Answer from the documents.\n",
     "docs/one.md": b"# One\n\nThe harbour opens at six.\n",
     "docs/deep/two.md": b"# Two\n\nThe lighthouse is red.\n",
-    "bedplate.lock": b"{}\n",
+    "bedplate.lock": b'{"schema": "bedplate.dev/lock/v1"}\n',
 }
 
 

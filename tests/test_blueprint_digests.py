@@ -69,7 +69,7 @@ FILE_CHANGES = {
 def test_which_files_move_the_digests(tmp_path: Path, path: str, moves: tuple[bool, bool]) -> None:
     """A changed byte in a file that the manifest names moves the digests it belongs to, another file moves none."""
     shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
-    write_files(tmp_path, {"server.js": "1", "bedplate.lock": "{}", "README.md": "x"})
+    write_files(tmp_path, {"server.js": "1", "bedplate.lock": '{"schema": "bedplate.dev/lock/v1"}', "README.md": "x"})
     document = searching()
     document["instructions"] = {"file": "prompts/system.md"}
     document["evals"] = [{"name": "faq", "dataset": "evals/faq.yaml"}]
@@ -80,7 +80,7 @@ def test_which_files_move_the_digests(tmp_path: Path, path: str, moves: tuple[bo
     ]
     before = digests(tmp_path, document)
     with (tmp_path / path).open("a") as file:
-        file.write("\n# changed\n")
+        file.write("\n" if path == "bedplate.lock" else "\n# changed\n")
     after = digests(tmp_path, document)
     assert (before.build != after.build, before.behaviour != after.behaviour) == moves
 

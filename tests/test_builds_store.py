@@ -64,12 +64,15 @@ def test_damage_is_found_and_named(tmp_path: Path, case: dict[str, Any]) -> None
     assert tree_of(built(tmp_path)) == FILES
 
 
+OTHER = '{"schema": "bedplate.dev/lock/v1", "models": {}}'
+
+
 @pytest.mark.parametrize("name", ["docs/one.md", "bedplate.lock"])
 def test_a_content_that_the_project_lost_is_said_to_be_lost(tmp_path: Path, name: str) -> None:
     """What cannot be made again is not promised: the fix says so until the file is back, and then mends the build."""
     write_project(tmp_path, FILES)
     build, store = built(tmp_path), BuildStore(tmp_path)
-    (tmp_path / name).write_text("{}")
+    (tmp_path / name).write_text(OTHER)
     tamper(build.tree / name, build, {"write": "# Other\n"})
     for says in ("was changed", "is missing", "is missing"):
         with pytest.raises(BedplateError) as error:
@@ -78,7 +81,7 @@ def test_a_content_that_the_project_lost_is_said_to_be_lost(tmp_path: Path, name
         assert problem.summary.endswith(f"the content of {name} {says}")
         assert f"cannot be made again from the project, where {name} is another or gone" in problem.fix
         mend(tmp_path, problem.fix)
-        assert tree_of(built(tmp_path)) == {**FILES, name: b"{}"}
+        assert tree_of(built(tmp_path)) == {**FILES, name: OTHER.encode()}
     (tmp_path / name).write_bytes(FILES[name])
     with pytest.raises(BedplateError) as error:
         store.open(build.digest)

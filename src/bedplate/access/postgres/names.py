@@ -16,18 +16,25 @@ class Owner:
     """Whose access is compiled: one tool of one agent in one stage, in one database.
 
     What it may do belongs to `role`, which nobody logs in as; `login` is its only member. `keeper` owns the claims' key
-    and the functions; `schema` holds these and the views.
+    and the functions; `schema` holds these and the views. A python or mcp tool that uses a database as data names its
+    `source`, which then stands before each table of its grants (`crm/public.tickets`); a sql tool does not.
     """
 
     agent: str
     stage: str
     tool: str
     database: str
+    source: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the tables in the grants."""
+        return f"{self.source}/" if self.source else ""
 
     @property
     def role(self) -> str:
         """The role that holds the grants. No two tools, stages or agents share it."""
-        parts = (self.agent, self.stage, self.tool)
+        parts = (self.agent, self.stage, self.tool, *([self.source] if self.source else []))
         text = "_".join(("bedplate", *parts))
         return _cut(text, parts, 40) if any("_" in part for part in parts) else fitting(text, parts, 40)
 

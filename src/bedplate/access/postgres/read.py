@@ -45,7 +45,7 @@ class Difference:
 
 def validate(scopes: ScopeSet, owner: Owner, catalog: Catalog) -> tuple[Difference, ...]:
     """How the database differs from the scopes; empty where it allows what they do, but for the remainder."""
-    wanted = normal(rights(scopes, owner.tool)[0])
+    wanted = normal(rights(scopes, owner.tool, owner.prefix)[0])
     found, differences = read(owner, catalog)
     have = normal(found)
     missing = [Difference(f"the database does not allow: {plain}", wanted[plain].grant.where) for plain in wanted]

@@ -6,7 +6,7 @@ The `set` tests of an insert or update speak of the row as it is afterwards, whi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bedplate.access.artefacts import Remainder
@@ -38,12 +38,13 @@ class Right:
         return self.columns is None or column in self.columns
 
 
-def rights(scopes: ScopeSet, tool: str) -> tuple[tuple[Right, ...], tuple[Remainder, ...]]:
-    """The rights of one sql tool, and what is left of its scopes.
+def rights(scopes: ScopeSet, tool: str, prefix: str = "") -> tuple[tuple[Right, ...], tuple[Remainder, ...]]:
+    """The rights of one tool, and what is left of its scopes. `prefix` stands before its tables (see `Owner`).
 
     Raises BedplateError (BP850) with every grant that has no meaning in PostgreSQL.
     """
-    grants = [grant for grant in scopes.grants if grant.tool == tool]
+    own = [g for g in scopes.grants if g.tool == tool and g.pattern.startswith(prefix)]
+    grants = [replace(grant, pattern=grant.pattern.removeprefix(prefix)) for grant in own]
     problems = [problem for grant in grants for problem in _faults(grant)]
     if problems:
         raise BedplateError(*problems)

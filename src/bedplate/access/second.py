@@ -98,6 +98,18 @@ class Question:
             return self._equal(text, self._text("".join(map(str, glob))))
         return self._solver.mkTerm(self._kinds.STRING_IN_REGEXP, text, self._glob(glob, folded))
 
+    def same(self, one: Term, other: Term) -> Term:
+        """Both are the same value."""
+        return self._equal(one, other)
+
+    def whole(self, text: Term) -> Term:
+        """The text is a whole number in its shortest spelling."""
+        kinds, make = self._kinds, self._solver.mkTerm
+        digits = [make(kinds.REGEXP_RANGE, self._text(low), self._text("9")) for low in "01"]
+        zero, minus = (make(kinds.STRING_TO_REGEXP, self._text(text)) for text in "0-")
+        number = make(kinds.REGEXP_CONCAT, make(kinds.REGEXP_OPT, minus), digits[1], make(kinds.REGEXP_STAR, digits[0]))
+        return make(kinds.STRING_IN_REGEXP, text, make(kinds.REGEXP_UNION, zero, number))
+
     def _equal(self, one: Term, other: Term) -> Term:
         return self._solver.mkTerm(self._kinds.EQUAL, one, other)
 

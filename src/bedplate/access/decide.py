@@ -22,16 +22,31 @@ def decide(scopes: ScopeSet, request: Request) -> Decision:
             return Decision(Effect.DENY, where=never.where, reason=f"`never` forbids {name}")
     if wrong := misfit(scopes, request):
         return Decision(Effect.DENY, reason=f"the pinned schema does not take it: {wrong}")
+    found, grant = _best(scopes, request)
+    if grant is None:
+        return Decision(Effect.DENY, reason=_refused(scopes, request))
+    reason = CONSENT if found is Effect.ASK else ""
+    return Decision(found, grant=grant.id, where=grant.where, reason=reason)
+
+
+def level(scopes: ScopeSet, request: Request) -> Effect:
+    """The effect of `decide`, without the words."""
+    name = f"{request.tool}.{request.operation}"
+    if any(matches(never.pattern, name) for never in scopes.never) or misfit(scopes, request):
+        return Effect.DENY
+    return _best(scopes, request)[0]
+
+
+def _best(scopes: ScopeSet, request: Request) -> tuple[Effect, Grant | None]:
+    """The highest effect of the grants, and the first that has it."""
     asking: Grant | None = None
     for grant in scopes.grants:
-        match effect(grant, request):
-            case Effect.ALLOW:
-                return Decision(Effect.ALLOW, grant=grant.id, where=grant.where)
-            case Effect.ASK:
-                asking = asking or grant
-    if asking:
-        return Decision(Effect.ASK, grant=asking.id, where=asking.where, reason=CONSENT)
-    return Decision(Effect.DENY, reason=_refused(scopes, request))
+        if grant.tool == request.tool and grant.verb == request.verb:
+            found = effect(grant, request)
+            if found is Effect.ALLOW:
+                return found, grant
+            asking = asking or (grant if found is Effect.ASK else None)
+    return (Effect.ASK if asking else Effect.DENY), asking
 
 
 def effect(grant: Grant, request: Request) -> Effect:

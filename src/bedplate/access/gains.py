@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from bedplate.access.automata import TooManyStates, witness
 from bedplate.access.budgets import within
 from bedplate.access.covering import plainly_covers
-from bedplate.access.decide import decide
-from bedplate.access.model import Effect, Grant, Request
+from bedplate.access.model import Grant, Request
 from bedplate.access.prover import Oracle, Prover, Realm, Spent, TimeUp, Unclear, World, patience
 from bedplate.access.reach import Reach, Source
 from bedplate.access.words import written
@@ -92,7 +91,7 @@ class _Search:
     """Looks for requests that `new` allows and `old` does not."""
 
     def __init__(self, old: Reach, new: Reach, known: Known, spent: Spent, oracle: Oracle | None) -> None:
-        self._old, self._never = old, [n.pattern for n in new.scopes.never]
+        self._never = [n.pattern for n in new.scopes.never]
         self._world = _world(old, new, known)
         self._prover = Prover(old.scopes, new.scopes, spent, oracle, self._world)
         self._sharing = {id(grant) for grant in self._prover.sharing()}
@@ -111,7 +110,7 @@ class _Search:
             return Gain(grant, None, lifted, doubtful=str(doubt))
         if request is None:
             return None
-        asked = not lifted and decide(self._old.scopes, request).effect is Effect.ASK
+        asked = not lifted and self._prover.asked(request)
         fresh = () if lifted else self._prover.fresh(grant)
         return Gain(grant, request, lifted, self._but(grant), asked=asked, fresh=fresh)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bedplate.access.budgets import relation, within
 from bedplate.access.covering import plainly_covers
-from bedplate.access.decide import decide, effect
+from bedplate.access.decide import effect, level
 from bedplate.access.fits import pinned
 from bedplate.access.globs import matches
 from bedplate.access.model import Effect, Grant, Operation, Request, ScopeSet
@@ -72,9 +72,14 @@ class Prover:
         covered = not lifted and any(plainly_covers(old, grant) for old in held)
         cells = [cell for cell in self._cells(grant) if not covered or self._is_new(cell)]
         found = self._found(grant, held, cells, lifted)
-        if found and decide(self._old, found).effect is Effect.ASK:
+        if found and self.asked(found):
             found = self._found(grant, held, cells, lifted, allow=(False,)) or found
         return self._replayed(found) if found else None
+
+    def asked(self, request: Request) -> bool:
+        """Whether a person was asked for a request before."""
+        asking = any(grant.ask for grant in self._held.get((request.tool, request.verb), ()))
+        return asking and level(self._old, request) is Effect.ASK
 
     def unlimited(self, grant: Grant) -> Request | None:
         """A request that old grants allow, but under narrower limits. Raises Unclear where they cannot be compared."""
@@ -85,8 +90,8 @@ class Prover:
         found = self._found(grant, alike, list(self._cells(grant)), "")
         if found is None:
             return None
-        before = decide(self._old, found).effect
-        if decide(self._new, found).effect > before:
+        before = level(self._old, found)
+        if level(self._new, found) > before:
             return self._replayed(found)
         bound = [old for old in held if old not in alike and effect(old, found) >= min(before, effect(grant, found))]
         if any(relation(grant.budgets, old.budgets) == "apart" for old in bound):
@@ -151,9 +156,11 @@ class Prover:
         best: Request | None = None
         doubt: Unclear | None = None
         for cell in cells:
-            for level in allow or _levels(grant):
+            for allowed in allow or _levels(grant):
                 try:
-                    found = self._solved(grant, () if lifted or self._is_new(cell) else held, cell, lifted, allow=level)
+                    found = self._solved(
+                        grant, () if lifted or self._is_new(cell) else held, cell, lifted, allow=allowed
+                    )
                 except Unclear as unclear:
                     doubt = doubt or unclear
                     continue
@@ -193,7 +200,7 @@ class Prover:
 
     def _replayed(self, request: Request) -> Request:
         """The request, once every judge agrees. Raises Unclear."""
-        was, now = decide(self._old, request).effect, decide(self._new, request).effect
+        was, now = level(self._old, request), level(self._new, request)
         if now <= was:
             raise Unclear(f"the decider does not agree on {request}")
         if self._oracle and (self._oracle(request, self._old), self._oracle(request, self._new)) != (was, now):

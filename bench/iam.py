@@ -175,7 +175,7 @@ def simulated_case(case: Any) -> tuple[str, Rules, Request]:
         "serviceControlPolicies",
         "resourceControlPolicies",
         "sessionPolicy",
-        "endpointPolicies",
+        "vpcEndpointPolicies",
     )
     for name in others:
         if case.get(name):

@@ -23,6 +23,75 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "agent.yaml.example"
 CASES = Path(__file__).parent / "cases" / "manifest"
 
+REFUNDS = """\
+from datetime import datetime
+from decimal import Decimal
+from ipaddress import IPv4Address
+from typing import Literal
+
+
+def refund(
+    customer: str,
+    amount: Decimal,
+    currency: Literal["USD", "EUR"],
+    note: str,
+    paid: datetime,
+    reason: str | None = None,
+    tags: list[str] | None = None,
+    address: IPv4Address | None = None,
+) -> str:
+    return "done"
+
+
+def other(customer: str) -> str:
+    return customer
+"""
+ORDERS = """\
+openapi: 3.1.0
+info: {title: Orders, version: '1'}
+servers: [{url: 'https://orders.example.com/v1'}]
+paths:
+  /orders/{order}:
+    get: {operationId: order}
+    head: {operationId: known}
+  /orders/{order}/notes:
+    post:
+      operationId: note
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              type: object
+              required: [text]
+              properties: {text: {type: string}}
+  /orders/{order}/notes/{note}: {delete: {operationId: forget}}
+  /orders/{order}/address: {put: {operationId: move}}
+  /orders/{order}/contact: {patch: {operationId: contact}}
+  /orders: {options: {operationId: choices}}
+"""
+CEILING = """\
+apiVersion: bedplate.dev/v1
+kind: Ceiling
+allow:
+  - {tool: "*", call: "*"}
+  - {tool: "*", read: "*"}
+  - {tool: "*", get: "*"}
+  - {tool: "*", post: "*"}
+  - {tool: "*", put: "*"}
+  - {tool: "*", patch: "*"}
+  - {tool: "*", delete: "*"}
+  - {tool: "*", head: "*"}
+  - {tool: "*", options: "*"}
+  - {tool: "*", list: "*"}
+  - {tool: "*", write: "*"}
+  - {tool: "*", query: "*"}
+  - {tool: "*", insert: "*"}
+  - {tool: "*", update: "*"}
+never:
+  - {call: "*.drop_*"}
+"""
+
 EXAMPLE_FILES = {
     "prompts/system.md": "You answer.",
     "docs/guide/start.md": "# Start",
@@ -31,7 +100,9 @@ EXAMPLE_FILES = {
     "tariffs/2026.md": "# Tariffs",
     "tools/quote.py": "def price(amount: int) -> int:\n    return amount\n",
     "mcp_servers/tickets.py": "",
-    "openapi/orders.yaml": "openapi: 3.1.0\ninfo: {title: Orders, version: '1'}\npaths: {}\n",
+    "tools/refunds.py": REFUNDS,
+    "openapi/orders.yaml": ORDERS,
+    "ceiling.yaml": CEILING,
     "evals/faq.yaml": "cases: []\n",
     "requirements.txt": f"harbour==1.0 --hash=sha256:{'0' * 64}\n",
 }

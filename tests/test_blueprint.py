@@ -37,12 +37,16 @@ from manifest_support import (
 
 ONE_MEANING = {
     # One value only today, or two that mean the same on the local target; a change is refused or changes nothing.
-    *("Manifest.apiVersion", "Manifest.kind", "FilesData.type", "Auth.type", "Stage.target"),
+    *("Manifest.apiVersion", "Manifest.kind", "FilesData.type", "Auth.type", "Stage.target", "Accept.risk"),
+    *("PostgresData.type", "S3Data.type", "DynamodbData.type", "SqlTool.type"),
     "Runtime.type",
+    # The table of the source, which is named there.
+    *("DataScope.get", "DataScope.query", "DataScope.put", "DataScope.update"),
     *("SearchTool.type", "PythonTool.type", "McpTool.type", "HttpTool.type"),
     *("Sessions.store", "Sessions.per", "LongTerm.store", "LongTerm.per", "Tracing.sink"),
 }
-URL = "https://orders.example.com/other"
+URL = "https://orders.example.com/v1/orders/other"
+NO_PATHS = "openapi: 3.1.0\ninfo: {title: Orders, version: '1'}\npaths: {}\n"
 OTHER: dict[str, Any] = {
     "Metadata.name": "other",
     "Runtime.requirements": "other-requirements.txt",
@@ -59,15 +63,38 @@ OTHER: dict[str, Any] = {
     "FilesData.include": ["*.md"],
     "FilesData.exclude": ["guide/*"],
     "SearchTool.use": "tariffs",
+    "SqlTool.use": "copy",
     "DataUse.use": "docs",
     "ReadScope.read": "other*",
     "CallScope.call": "other*",
-    **{f"HttpScope.{verb}": URL for verb in ("get", "post", "put", "patch", "delete", "head", "options")},
+    **{f"EgressScope.{verb}": URL for verb in ("get", "post", "put", "patch", "delete", "head", "options")},
+    **{f"HttpScope.{verb}": URL for verb in ("get", "head")},
+    "HttpScope.options": "https://orders.example.com/v1/orders",
+    "HttpScope.post": "https://orders.example.com/v1/orders/7/notes",
+    "HttpScope.put": "https://orders.example.com/v1/orders/7/address",
+    "HttpScope.patch": "https://orders.example.com/v1/orders/7/contact",
+    "HttpScope.delete": "https://orders.example.com/v1/orders/7/notes/7",
+    **{f"{scope}.ask": True for scope in ("CallScope", "HttpScope", "SqlScope")},
+    **{f"{scope}.only": False for scope in ("CallScope", "HttpScope")},
+    **{f"SqlScope.{verb}": "crm.other" for verb in ("read", "insert", "update", "delete")},
+    "ArgumentTest.equals": "USD",
+    "ArgumentTest.in": ["USD"],
+    "ArgumentTest.glob": "other *",
+    "ArgumentTest.subset": ["other"],
+    "ArgumentTest.cidr": ["10.1.0.0/16"],
+    "ArgumentTest.present": False,
+    **{f"ArgumentTest.{word}": "2026-06-01T00:00:00Z" for word in ("from", "until", "after", "before")},
+    "Limit.calls": "5/1h",
+    "Limit.per": "stage",
+    "DataScope.keys": ["other*"],
+    "DataScope.attributes": ["other"],
+    "S3Data.prefix": "other/",
+    "Accept.until": "2027-02-01",
     "PythonTool.entrypoint": "tools.quote:other",
     "McpTool.command": ["other"],
     "McpTool.url": "https://other.example.com/mcp",
     "McpTool.env": {"OTHER": {"secret": "other"}},
-    "HttpTool.baseUrl": "https://other.example.com",
+    "HttpTool.baseUrl": "https://orders.example.com:443/v1",
     "Never.call": "*.other",
     "LongTerm.write": "tool",
     "LongTerm.redact": [],
@@ -95,7 +122,7 @@ def alternatives(field: str, value: Any) -> list[Any]:
         other = OTHER[field]
         return other if isinstance(other, list) and field in {"FileName.file", "Gate.metric", "Gate.max"} else [other]
     match value:
-        case int() | float():
+        case int() | float() if not isinstance(value, bool):
             return [value + 1]
         case str() if value[0].isdigit():
             number = "".join(ch for ch in value if ch.isdigit())
@@ -113,6 +140,13 @@ def changed(document: Any, path: Path_, value: Any) -> Any:
     for part in path[:-1]:
         parent = parent[part]
     old, parent[path[-1]] = parent[path[-1]], value
+    if path == ("metadata", "name"):
+        result["state"] = {"plan": {"read": [value, "planner"], "write": [value]}}
+    if path[0] == "data" and path[-1] == "table":
+        for used in (used for tool in result["tools"] for used in tool.get("data", ()) if used["use"] == "bookings"):
+            used["scopes"] = [
+                {verb: value if word == old else word for verb, word in s.items()} for s in used["scopes"]
+            ]
     if path[0] == "data" and path[-1] == "name":
         for tool in result["tools"]:
             for user in (tool, *tool.get("data", ())):
@@ -134,6 +168,12 @@ def example(tmp_path: Path) -> tuple[Path, Any]:
     write_files(tmp_path, OTHER_FILES)
     document = yaml.safe_load((tmp_path / "agent.yaml").read_text())
     document["tools"] += [search_tool("more-docs", "docs"), search_tool("more-tariffs", "tariffs")]
+    next(tool for tool in document["tools"] if tool["name"] == "quote")["scopes"] = [{"id": "prices", "call": "*"}]
+    tables = next(source for source in document["data"] if source["name"] == "crm")["tables"]
+    tables["crm.other"] = tables["crm.tickets"]
+    document["data"].append({"name": "copy", "type": "postgres", "database": "copy", "tables": tables})
+    reading = {"type": "sql", "scopes": [{"read": "crm.tickets"}]}
+    document["tools"] += [{"name": f"more-{use}", "use": use, **reading} for use in ("crm", "copy")]
     staging = {"target": "local", "from": "prototype", "approvals": {"minimum": 1}}
     document["stages"] = {"prototype": {"target": "local"}, "staging": staging}
     return tmp_path, document
@@ -152,8 +192,11 @@ def test_every_field_that_validates_has_a_place(example: tuple[Path, Any]) -> No
             except BedplateError:
                 continue
     sections = {field for field in schema_fields() if field.startswith("Manifest.")}
-    lists = {"SearchTool.scopes", "PythonTool.scopes", "McpTool.scopes", "HttpTool.scopes", "DataUse.scopes"}
-    parts = {"PythonTool.data", "McpTool.credentials", "HttpTool.openapi", "Model.settings", "HttpTool.credentials"}
+    lists = {f"{kind}Tool.scopes" for kind in ("Search", "Python", "Mcp", "Http", "Sql")} | {"DataUse.scopes"}
+    lists |= {f"{kind}Tool.{name}" for kind in ("Python", "Mcp") for name in ("data", "egress")}
+    lists |= {f"{kind}Scope.{name}" for kind in ("Call", "Http") for name in ("where", "limit")}
+    lists |= {"SqlScope.rows", "SqlScope.set", "SqlScope.limit", "Limit.sum", "PostgresData.tables"}
+    parts = {"McpTool.credentials", "HttpTool.openapi", "Model.settings", "HttpTool.credentials"}
     wholes = {
         "Model.credentials",
         "Memory.sessions",
@@ -182,7 +225,7 @@ def test_a_blueprint_survives_json(example: tuple[Path, Any]) -> None:
 def test_stages_are_in_order_and_the_first_is_the_default(tmp_path: Path) -> None:
     """Stages come in the order written; without a name the first is resolved; another name is refused with a hint."""
     loaded = load(example_project(tmp_path))
-    assert stages(loaded) == ("prototype", "staging")
+    assert stages(loaded) == ("prototype", "staging", "prod")
     assert resolve(loaded).stage == "prototype"
     with pytest.raises(BedplateError) as caught:
         resolve(loaded, "stagin")
@@ -214,13 +257,24 @@ def test_resolved_scopes_decide(tmp_path: Path) -> None:
     assert decide(scopes, Request("tickets", "get_open", "call", "get_open")).allowed
     assert not decide(scopes, Request("tickets", "get_deleted", "call", "get_deleted")).allowed
     assert not decide(scopes, Request("tickets", "close", "call", "close")).allowed
-    assert decide(scopes, Request("orders", "note", "post", "https://orders.example.com/v1/orders/7/notes")).allowed
-    assert not decide(scopes, Request("orders", "note", "post", "https://orders.example.com/v1/orders/7")).allowed
+    note = {"order": "7", "body": {"text": "Customer called"}}
+    at = "https://orders.example.com/v1/orders/7"
+    assert decide(scopes, Request("orders", "note", "post", f"{at}/notes", args=note)).allowed
+    assert not decide(scopes, Request("orders", "note", "post", at, args=note)).allowed
+    refund = {"customer": "c1", "amount": 20, "currency": "EUR", "note": "refund 7", "paid": "2026-05-01T10:00:00Z"}
+    session = {"customer": "c1"}
+    asked = [
+        decide(
+            scopes, Request("refunds", "refund", "call", "refund", args={**refund, **change}, session=session)
+        ).effect
+        for change in ({}, {"amount": 60}, {"amount": 200}, {"customer": "c2"}, {"note": "gift"}, {"tags": ["x"]})
+    ]
+    assert [effect.word for effect in asked] == ["allow", "ask", "deny", "deny", "deny", "deny"]
 
 
 def test_urls_of_scopes_are_normalised(tmp_path: Path) -> None:
     """A URL pattern is kept in the form in which requests are matched."""
-    write_files(tmp_path, {"o.yaml": EXAMPLE_FILES["openapi/orders.yaml"]})
+    write_files(tmp_path, {"o.yaml": NO_PATHS})
     document = small(tools=[http("https://Orders.Example.com:443"), http("https://a.example/ä/*", name="b")])
     patterns = [grant.pattern for grant in blueprint_of(tmp_path, document).scopes.grants]
     assert patterns == ["https://orders.example.com/", "https://a.example/%C3%A4/*"]
@@ -387,7 +441,7 @@ def test_an_entrypoint_is_never_imported(tmp_path: Path) -> None:
     shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
     tool = {"name": "c", "type": "python", "entrypoint": "tools.calc:other", "scopes": [{"call": "*"}]}
     blueprint = blueprint_of(tmp_path, small(tools=[tool]))
-    assert [file.path for file in blueprint.code] == ["tools/calc.py"]
+    assert [file.path for file in blueprint.code] == ["tools/calc.py", "tools/pay.py"]
 
 
 NARROWER = {
@@ -428,8 +482,7 @@ REDIRECTED = {
 @pytest.mark.parametrize("field", REDIRECTED)
 def test_an_overlay_may_not_redirect_a_tool(tmp_path: Path, field: str) -> None:
     """A stage cannot point a tool at another program, address, document or variable than a reviewer of the base saw."""
-    document = {"o.yaml": EXAMPLE_FILES["openapi/orders.yaml"], "p.yaml": EXAMPLE_FILES["openapi/orders.yaml"]}
-    write_files(tmp_path, document)
+    write_files(tmp_path, {"o.yaml": NO_PATHS, "p.yaml": NO_PATHS})
     tool, change = REDIRECTED[field]
     stages = {"a": {"target": "local", "tools": [{"name": "t", **change}]}}
     with pytest.raises(BedplateError) as caught:
@@ -509,3 +562,11 @@ def test_an_mcp_command_brings_its_code(tmp_path: Path) -> None:
     started = blueprint_of(tmp_path, small(tools=[{**tool, "command": ["node", "server.js"]}]))
     assert [file.path for file in started.code] == ["lib/part.py", "server.js"]
     assert blueprint_of(tmp_path, small(tools=[{**tool, "url": "https://a.example/mcp"}])).code == ()
+
+
+def test_where_a_stage_of_aws_is_deployed_is_known(tmp_path: Path) -> None:
+    """Target, region and account of a stage stand in its blueprint; other stages have none."""
+    loaded = load(example_project(tmp_path))
+    prod, first = resolve(loaded, "prod"), resolve(loaded)
+    assert (prod.target, prod.region, prod.account) == ("aws", "eu-west-1", "111122223333")
+    assert (first.target, first.region, first.account) == ("local", "", "")

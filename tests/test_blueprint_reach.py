@@ -58,7 +58,7 @@ def test_a_first_release_names_everything_behind_the_agent(tmp_path: Path) -> No
     new = edited(tmp_path, {}, {})
     found = compare(None, reach(new), documents(new))
     assert {f.effect for f in found} == {"wider"}
-    assert {f.subject for f in found} == {*(tool.name for tool in new.tools), "memory", "model"}
+    assert {f.subject for f in found} == {*(tool.name for tool in new.tools), "memory", "model", "state", "sandbox"}
     secrets = {f.object for f in found if f.verb == "uses secret"}
     models = {"anthropic-api-key for anthropic", "openai-api-key for openai"}
     tools = {"tickets-token as TICKETS_TOKEN", "calendar-token as credentials", "orders-key as credentials"}
@@ -102,5 +102,6 @@ def test_a_state_of_an_older_version_can_be_compared(tmp_path: Path) -> None:
     assert [(f.effect, f.subject, f.verb) for f in found] == [
         ("unproved", "orders", "connects to"),
         ("narrower", "docs", "reads"),
+        ("narrower", "tickets", "reads"),
     ]
     assert "content not recorded" in found[0].reason

@@ -19,7 +19,7 @@ from bedplate.manifest import load, parse, planned, units
 from bedplate.manifest.load import LoadedManifest
 from bedplate.manifest.metrics import DIRECTIONS, METRICS
 from bedplate.manifest.scaffold import INTENTS, TEMPLATES, name_from, scaffold
-from bedplate.manifest.schema import json_schema, model_schema, schema_text
+from bedplate.manifest.schema import ceiling_schema, json_schema, model_schema, schema_text
 from bedplate.manifest.words import suggest
 from bedplate.manifest.yamltree import read
 from bedplate.problems import BedplateError, Problem
@@ -65,7 +65,7 @@ def test_the_smallest_manifest_loads() -> None:
 def test_the_example_is_valid_and_complete(tmp_path: Path) -> None:
     """agent.yaml.example resolves for all its stages, and writes every field of the schema at least once."""
     loaded = load(example_project(tmp_path))
-    assert [b.stage for b in resolve_all(loaded)] == ["prototype", "staging"]
+    assert [b.stage for b in resolve_all(loaded)] == ["prototype", "staging", "prod"]
     assert schema_fields() - {field for field, _, _ in written_fields(loaded.document)} == set()
 
 
@@ -90,16 +90,19 @@ def test_the_example_says_something_about_every_section() -> None:
 
 
 def test_the_published_schema_is_current() -> None:
-    """docs/schema/agent.v1.json is what the models generate; `bedplate schema` writes it."""
+    """docs/schema has what the models generate, of manifests (which `bedplate schema` prints) and of ceilings."""
     published = (ROOT / "docs" / "schema" / "agent.v1.json").read_text("utf-8")
     assert published == schema_text()
+    assert (ROOT / "docs" / "schema" / "ceiling.v1.json").read_text("utf-8") == schema_text(ceiling_schema())
 
 
 def test_every_field_is_described() -> None:
     """Every field of the schema, overlays included, has a description that editors show."""
-    schema = json_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    for name, definition in {"Manifest": schema, **schema["$defs"]}.items():
+    schemas = (json_schema(), ceiling_schema())
+    for schema in schemas:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    named = [(name, inner) for schema in schemas for name, inner in {"the whole": schema, **schema["$defs"]}.items()]
+    for name, definition in named:
         assert definition["description"], name
         for key, field in definition["properties"].items():
             assert field.get("description") or "$ref" in field or "$ref" in str(field), f"{name}.{key}"
@@ -216,7 +219,7 @@ def test_planned_things_are_no_fields() -> None:
     for entry in planned.TABLE:
         if len(entry.path) == 1:
             assert entry.path[0] not in schema["properties"]
-    assert not {"sql", "a2a", "agent"} & set(schema["properties"]["tools"]["items"]["discriminator"]["mapping"])
+    assert not {"a2a", "agent"} & set(schema["properties"]["tools"]["items"]["discriminator"]["mapping"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bedplate.blueprint.model import Blueprint, PythonTool, SearchTool, from_json, secrets_of, to_json
+from bedplate.blueprint.model import Blueprint, McpTool, PythonTool, SearchTool, from_json, secrets_of, to_json
 from bedplate.blueprint.paths import StagePaths
 
 if TYPE_CHECKING:
@@ -173,17 +173,18 @@ def _gateway_document(blueprint: Blueprint) -> dict[str, Any]:
 
     Lists are in order of names, so that reordering the manifest restarts nothing for its own sake.
 
-    A data source's digest stands for its documents, but where a python tool's sandbox is to be shown some of them.
+    A data source's digest stands for its documents, but where the sandbox of a tool is to be shown some of them.
     """
     document = to_json(blueprint)
-    mounted = {name for tool in blueprint.tools if isinstance(tool, PythonTool) for name in tool.data}
+    mounted = {name for tool in blueprint.tools if isinstance(tool, PythonTool | McpTool) for name in tool.data}
     sources = [s if s["name"] in mounted else {**s, "files": []} for s in document["data"]]
     scopes = {
-        "grants": sorted(document["scopes"]["grants"], key=lambda g: (g["tool"], g["verb"], g["pattern"])),
+        "grants": sorted(document["scopes"]["grants"], key=lambda g: (g["tool"], g["verb"], g["pattern"], g["id"])),
         "never": sorted(document["scopes"]["never"], key=lambda n: n["pattern"]),
+        "operations": sorted(document["scopes"]["operations"], key=lambda o: (o["tool"], o["name"])),
     }
     named = {"data": _by_name(sources), "tools": _by_name(document["tools"]), "evals": _by_name(document["evals"])}
-    return {**document, **named, "scopes": scopes, "lines": {}, "instructions": ""}
+    return {**document, **named, "scopes": scopes, "ceiling": None, "accept": [], "lines": {}, "instructions": ""}
 
 
 def _by_name(items: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -18,6 +18,8 @@ def misfit(scopes: ScopeSet, request: Request) -> str:
     known = _operations(scopes.operations).get(request.tool)
     if known is None:
         return ""
+    if request.verb not in calls(scopes, request.tool):
+        return ""  # what a tool does by itself, with data or the network, is no call of an operation
     operation = known.get(request.operation)
     if operation is None:
         return f"{request.tool} has no pinned operation {request.operation}"
@@ -27,6 +29,11 @@ def misfit(scopes: ScopeSet, request: Request) -> str:
 def pinned(scopes: ScopeSet) -> Mapping[str, Mapping[str, Operation]]:
     """The operations by tool and name."""
     return _operations(scopes.operations)
+
+
+def calls(scopes: ScopeSet, tool: str) -> frozenset[str]:
+    """The verbs by which the pinned operations of a tool are called; none where nothing is known of it."""
+    return frozenset(one.method or "call" for one in _operations(scopes.operations).get(tool, {}).values())
 
 
 @lru_cache(maxsize=64)

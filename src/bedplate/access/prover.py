@@ -9,7 +9,7 @@ from typing import Any
 from bedplate.access.budgets import relation, within
 from bedplate.access.covering import plainly_covers
 from bedplate.access.decide import effect, level
-from bedplate.access.fits import pinned
+from bedplate.access.fits import calls, pinned
 from bedplate.access.globs import matches
 from bedplate.access.model import Effect, Grant, Operation, Request, ScopeSet
 from bedplate.access.sharing import shared
@@ -185,9 +185,9 @@ class Prover:
         tool, verb = grant.tool, grant.verb
         for within_, without in realms or self._world.realms.get((tool, verb), [((), ())]):
             cell = Cell(tool, verb, within=within_, without=without)
-            if tool in pinned(self._new):
+            if verb in calls(self._new, tool):
                 for name, operation in pinned(self._new)[tool].items():
-                    if operation.method in {"", verb}:
+                    if (operation.method or "call") == verb:
                         yield replace(cell, name=name, schema=operation)
             elif tool in self._world.operations:
                 yield from (replace(cell, name=name) for of, name in self._world.operations[tool] if of == verb)

@@ -5,12 +5,13 @@ Goes in: a checked stage. Comes out: frozen values of `blueprint.model`. Pure bu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bedplate.blueprint import model as m
 from bedplate.blueprint.files import ProjectFiles
 from bedplate.blueprint.grants import line
-from bedplate.manifest import models, tools
+from bedplate.manifest import data, models, tools
 from bedplate.manifest.fields import SecretName
 from bedplate.manifest.load import StageManifest
 
@@ -28,6 +29,9 @@ class Parts:
     limits: m.Limits
     expose: m.Expose
     sandbox: m.Sandbox
+    stores: tuple[m.DataStore, ...]
+    state: tuple[m.StateKey, ...]
+    accept: tuple[m.Accept, ...]
 
 
 def agent_parts(stage: StageManifest, files: ProjectFiles) -> Parts:
@@ -42,7 +46,10 @@ def agent_parts(stage: StageManifest, files: ProjectFiles) -> Parts:
         tracing=_tracing(manifest.tracing or models.Tracing()),
         limits=_limits(manifest.limits),
         expose=m.Expose(tuple(manifest.expose.protocols), manifest.expose.auth.type, manifest.expose.port),
-        sandbox=m.Sandbox(manifest.sandbox.memory, manifest.sandbox.pids),
+        sandbox=_sandbox(manifest.sandbox),
+        stores=tuple(store for index in range(len(manifest.data)) if (store := _store(stage, index))),
+        state=tuple(_state(stage)),
+        accept=tuple(_accept(stage)),
     )
 
 
@@ -64,22 +71,69 @@ def _instructions(written: str | tools.FileName, files: ProjectFiles) -> str:
 def _tool(stage: StageManifest, index: int, files: ProjectFiles) -> m.Tool:
     tool = stage.manifest.tools[index]
     where = line(stage.source.where(("tools", index)))
-    said = tool.description or ""
+    said, labels = tool.description or "", tuple(tool.labels)
     match tool:
         case tools.SearchTool():
-            return m.SearchTool(tool.name, tool.use, said, where)
+            return m.SearchTool(tool.name, tool.use, said, where, labels=labels)
         case tools.PythonTool():
-            return m.PythonTool(tool.name, tool.entrypoint, tuple(d.use for d in tool.data), said, where)
+            used = tuple(d.use for d in tool.data)
+            return m.PythonTool(tool.name, tool.entrypoint, used, said, where, labels=labels)
         case tools.McpTool():
             env = {name: m.SecretRef(ref.secret) for name, ref in tool.env.items()}
             command = tuple(tool.command or ())
-            return m.McpTool(tool.name, command, tool.url, env, _secret(tool.credentials), said, where)
+            return m.McpTool(
+                tool.name,
+                command,
+                tool.url,
+                env,
+                _secret(tool.credentials),
+                said,
+                where,
+                data=tuple(d.use for d in tool.data),
+                labels=labels,
+            )
         case tools.HttpTool():
             path = tool.openapi.file
             document, described = str(files.locate(path)), (files.one(path),)
             return m.HttpTool(
-                tool.name, document, tool.base_url, _secret(tool.credentials), said, where, files=described
+                tool.name,
+                document,
+                tool.base_url,
+                _secret(tool.credentials),
+                said,
+                where,
+                files=described,
+                labels=labels,
             )
+        case tools.SqlTool():
+            return m.SqlTool(tool.name, tool.use, said, where, labels=labels)
+
+
+def _store(stage: StageManifest, index: int) -> m.DataStore | None:
+    """A data source that is no files; None for files, whose documents are looked up."""
+    source = stage.manifest.data[index]
+    labels, where = tuple(source.labels), line(stage.source.where(("data", index)))
+    match source:
+        case data.FilesData():
+            return None
+        case data.PostgresData():
+            return m.PostgresStore(source.name, source.database, source.tables, labels, where)
+        case data.S3Data():
+            return m.S3Store(source.name, source.bucket, source.prefix or "", source.region or "", labels, where)
+        case data.DynamodbData():
+            return m.DynamodbStore(source.name, source.table, source.region or "", labels, where)
+
+
+def _state(stage: StageManifest) -> Iterator[m.StateKey]:
+    for key, access in stage.manifest.state.items():
+        where = line(stage.source.where(("state", key), key=True))
+        yield m.StateKey(key, tuple(access.read), tuple(access.write), where)
+
+
+def _accept(stage: StageManifest) -> Iterator[m.Accept]:
+    for index, entry in enumerate(stage.manifest.accept):
+        where = line(stage.source.where(("accept", index)))
+        yield m.Accept(entry.reason, entry.owner, entry.until, entry.risk or "", entry.clause or "", where)
 
 
 def _memory(memory: models.Memory | None) -> m.Memory:
@@ -109,6 +163,10 @@ def _suite(stage: StageManifest, index: int) -> m.EvalSuite:
 
 def _tracing(tracing: models.Tracing) -> m.Tracing:
     return m.Tracing(tracing.content, tracing.sample_ratio, tracing.retention)
+
+
+def _sandbox(sandbox: models.Sandbox) -> m.Sandbox:
+    return m.Sandbox(sandbox.memory, sandbox.pids, tuple(sandbox.read), tuple(sandbox.write))
 
 
 def _limits(limits: models.Limits) -> m.Limits:

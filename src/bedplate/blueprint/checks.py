@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from bedplate.blueprint.files import FileTrouble, ProjectFiles
 from bedplate.blueprint.model import DataSource
 from bedplate.blueprint.references import RESERVED_TOOLS
+from bedplate.manifest.data import FilesData
 from bedplate.manifest.load import LoadedManifest, StageManifest
 from bedplate.manifest.overlay import ANY
 from bedplate.manifest.tools import FileName, HttpTool, McpTool, PythonTool, Tool
@@ -38,7 +39,7 @@ def names(stage: StageManifest) -> Iterator[Problem]:
                 yield Problem("BP106", summary, where, fix=f"rename one; the first is on line {earlier}")
             elif section == "tools" and item.name in RESERVED_TOOLS:
                 summary = f"the tool name `{item.name}` is Bedplate's own"
-                yield Problem("BP116", summary, where, fix="choose another name; memory has its own section")
+                yield Problem("BP116", summary, where, fix="choose another name")
             first.setdefault(item.name, index)
 
 
@@ -55,8 +56,14 @@ def lists(stage: StageManifest) -> Iterator[Problem]:
     ]
     for number, suite in enumerate(manifest.evals):
         groups.append((("evals", number, "gates"), [gate.metric for gate in suite.gates]))
+    for verb, paths in (("read", manifest.sandbox.read), ("write", manifest.sandbox.write)):
+        groups.append((("sandbox", verb), paths))
+    for key, access in manifest.state.items():
+        groups += [(("state", key, "read"), access.read), (("state", key, "write"), access.write)]
+    groups += [(("data", number, "labels"), source.labels) for number, source in enumerate(manifest.data)]
+    groups += [(("tools", number, "labels"), tool.labels) for number, tool in enumerate(manifest.tools)]
     for number, tool in enumerate(manifest.tools):
-        if isinstance(tool, PythonTool):
+        if isinstance(tool, PythonTool | McpTool):
             groups.append((("tools", number, "data"), [used.use for used in tool.data]))
     for path, items in groups:
         words = [str(item) for item in items]
@@ -186,15 +193,6 @@ def _told(trouble: FileTrouble, where: Where) -> Iterator[Problem]:
         yield Problem(each.code, each.summary, where, fix=each.fix)
 
 
-def lock(files: ProjectFiles, name: str) -> Iterator[Problem]:
-    """The lock, where there is one, is a file of the project."""
-    if (files.project / name).exists():
-        try:
-            files.one(name)
-        except FileTrouble as trouble:
-            yield Problem(trouble.code, trouble.summary, Where(name), fix=trouble.fix)
-
-
 def instructions(stage: StageManifest) -> Iterator[Problem]:
     """The instructions are what the agent is told, not the name of a file that says it."""
     written = stage.manifest.instructions
@@ -213,7 +211,10 @@ def named_files(stage: StageManifest, files: ProjectFiles) -> Iterator[tuple[Pat
         yield from _trouble(stage, ("evals", index, "dataset"), _dataset, files, suite.dataset)
     for index, tool in enumerate(manifest.tools):
         if isinstance(tool, HttpTool):
-            yield from _trouble(stage, ("tools", index, "openapi", "file"), _openapi, files, tool.openapi.file)
+            yield from _trouble(stage, ("tools", index, "openapi", "file"), openapi, files, tool.openapi.file)
+    for verb, sandboxed in (("read", manifest.sandbox.read), ("write", manifest.sandbox.write)):
+        for index, path in enumerate(sandboxed):
+            yield from _trouble(stage, ("sandbox", verb, index), _no_folder, files, path)
     if manifest.runtime and manifest.runtime.requirements:
         path = manifest.runtime.requirements
         yield from _trouble(stage, ("runtime", "requirements"), _requirements, files, path)
@@ -229,6 +230,15 @@ def _trouble(
         check(files, path)
     except FileTrouble as trouble:
         yield at, Problem(trouble.code, trouble.summary, stage.source.where(at), fix=trouble.fix)
+
+
+def _no_folder(files: ProjectFiles, path: str) -> None:
+    """A path of the sandbox inside the project names no folder as if it were a file, and no secrets."""
+    if not path.startswith("/"):
+        below = path.removesuffix("/*")
+        if files.locate(below).is_dir() != path.endswith("*"):
+            fix = f"write `{below}/*`" if files.locate(below).is_dir() else f"write `{below}`"
+            raise FileTrouble("BP119", f"`{path}` does not say what it is: a folder, or a file", fix)
 
 
 def _not_empty(files: ProjectFiles, path: str) -> None:
@@ -256,7 +266,8 @@ def _requirements(files: ProjectFiles, path: str) -> None:
         raise FileTrouble("BP762", what, fix) from found
 
 
-def _openapi(files: ProjectFiles, path: str) -> None:
+def openapi(files: ProjectFiles, path: str) -> None:
+    """Raises FileTrouble where a file is no OpenAPI 3 document."""
     import yaml
 
     text = files.text(path)
@@ -280,6 +291,8 @@ def data_sources(stage: StageManifest, files: ProjectFiles) -> tuple[list[DataSo
     found: list[DataSource] = []
     problems: list[Problem] = []
     for index, source in enumerate(stage.manifest.data):
+        if not isinstance(source, FilesData):
+            continue
         where = stage.source.where(("data", index, "path"))
         try:
             root, refs = files.documents(source.path, source.include, source.exclude)
@@ -292,5 +305,8 @@ def data_sources(stage: StageManifest, files: ProjectFiles) -> tuple[list[DataSo
         below = "" if root == files.project else root.relative_to(files.project).as_posix() + "/"
         item = line(stage.source.where(("data", index)))
         written = (source.path, tuple(source.include or ()), tuple(source.exclude))
-        found.append(DataSource(source.name, str(root), tuple(refs), files_digest(refs, below), item, *written))
+        digest = files_digest(refs, below)
+        found.append(
+            DataSource(source.name, str(root), tuple(refs), digest, item, *written, labels=tuple(source.labels))
+        )
     return found, problems

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from bedplate.access import ScopeSet
-from bedplate.blueprint.model import FileRef, Limits, Memory, ModelSpec, Tool
+from bedplate.access import Condition, Grant, ScopeSet
+from bedplate.blueprint.model import DataStore, FileRef, Limits, Memory, ModelSpec, Tool
 
 BUILD_FORMAT = "bedplate.build/1"
 BEHAVIOUR_FORMAT = "bedplate.behaviour/1"
@@ -71,6 +71,7 @@ def behaviour_digest(
     files: Iterable[FileRef],
     memory: Memory,
     limits: Limits,
+    stores: tuple[DataStore, ...] = (),
 ) -> str:
     """The digest of a stage's behaviour. `files` are the project's code and API documents, `data` digests by name."""
     return digest_of(
@@ -78,15 +79,38 @@ def behaviour_digest(
             "format": BEHAVIOUR_FORMAT,
             "model": _shape(model, without={"where", "credentials"}),
             "instructions": instructions,
-            "tools": [_shape(tool, without={"where", "env", "credentials", "document", "files"}) for tool in tools],
-            "grants": sorted([g.tool, g.verb, g.pattern] for g in scopes.grants),
+            "tools": [_tool_shape(tool) for tool in tools],
+            "grants": sorted(map(grant_shape, scopes.grants), key=lambda shape: (shape[:3], canonical(shape))),
             "never": sorted(n.pattern for n in scopes.never),
             "data": dict(data),
             "files": {file.path: file.sha256 for file in files},
             "memory": _shape(memory),
             "limits": _shape(limits),
+            **({"stores": [_shape(store, without={"where", "labels"}) for store in stores]} if stores else {}),
         }
     )
+
+
+def _tool_shape(tool: Tool) -> Any:
+    """A tool without what shapes no answer; what came with a later version only where it says something."""
+    shape = _shape(tool, without={"where", "env", "credentials", "document", "files", "labels"})
+    return {name: value for name, value in shape.items() if name != "data" or value or tool.type == "python"}
+
+
+def grant_shape(grant: Grant) -> list[Any]:
+    """What a grant grants, whatever its id, its line and the order of its parts; older grants are three words."""
+    extra = {
+        "where": _conditions(grant.conditions),
+        "only": grant.only,
+        "ask": grant.ask and {"always": grant.ask.always, "when": _conditions(grant.ask.when)},
+        "limit": sorted(([b.amount, b.window, list(b.path), b.per] for b in grant.budgets), key=canonical),
+    }
+    said = {name: value for name, value in extra.items() if value or value == ()}
+    return [grant.tool, grant.verb, grant.pattern, *([said] if said else [])]
+
+
+def _conditions(conditions: Iterable[Condition]) -> list[Any]:
+    return sorted((_shape(c, without={"where"}) for c in conditions), key=canonical)
 
 
 def _shape(value: Any, without: frozenset[str] | set[str] = frozenset()) -> Any:

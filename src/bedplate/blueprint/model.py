@@ -12,31 +12,61 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from bedplate.access import ScopeSet
+from bedplate.blueprint.parts import (
+    DataSource,
+    DataStore,
+    DynamodbStore,
+    FileRef,
+    HttpTool,
+    McpTool,
+    PostgresStore,
+    PythonTool,
+    S3Store,
+    SearchTool,
+    SecretRef,
+    SqlTool,
+    Tool,
+)
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 
-@dataclass(frozen=True)
-class SecretRef:
-    """A secret by name. On the local target it is read from the environment or `.env` as `NAME_IN_UPPER_CASE`."""
-
-    name: str
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that holds it: upper case, `-` and `.` as `_`."""
-        return self.name.upper().replace("-", "_").replace(".", "_")
-
-
-@dataclass(frozen=True)
-class FileRef:
-    """A file that the manifest names: its path relative to the project (POSIX), its SHA-256 and its size."""
-
-    path: str
-    sha256: str
-    size: int
-
+__all__ = [
+    "BUILT_IN",
+    "KEYLESS",
+    "Accept",
+    "Blueprint",
+    "Ceiling",
+    "DataSource",
+    "DataStore",
+    "Digests",
+    "DynamodbStore",
+    "EvalSuite",
+    "Expose",
+    "FileRef",
+    "Gate",
+    "HttpTool",
+    "Limits",
+    "LongTermMemory",
+    "McpTool",
+    "Memory",
+    "ModelSpec",
+    "PostgresStore",
+    "PythonTool",
+    "S3Store",
+    "Sandbox",
+    "SearchTool",
+    "SecretRef",
+    "SessionMemory",
+    "SqlTool",
+    "StateKey",
+    "Tool",
+    "Tracing",
+    "from_json",
+    "secrets_of",
+    "to_json",
+]
 
 BUILT_IN = frozenset({"bedplate", "local"})
 KEYLESS = BUILT_IN | {"ollama"}
@@ -74,84 +104,6 @@ class ModelSpec:
         """Every secret that it needs. A built-in model never fails, so that its fallbacks are never called."""
         used = (self.id,) if self.provider == "bedplate" else (self.id, *self.fallback)
         return tuple(ref for ref in map(self.secret_of, used) if ref)
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """Documents of one folder. `files` is sorted by path; `digest` covers their paths below `root` and their contents.
-
-    `root` is the folder that scopes' paths are relative to; for a source of one file it is the file's folder. `path`,
-    `include` and `exclude` stand as written; without `include` the usual documents count.
-    """
-
-    name: str
-    root: str
-    files: tuple[FileRef, ...]
-    digest: str
-    where: str = ""
-    path: str = ""
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SearchTool:
-    """Searches one data source. Operations: `search(query, limit)` and `open(path)`, both verb `read`."""
-
-    name: str
-    use: str
-    description: str = ""
-    where: str = ""
-    type: Literal["search"] = "search"
-
-
-@dataclass(frozen=True)
-class PythonTool:
-    """A function `module:function` of the project, run in a sandboxed process of its own. `data` are source names.
-
-    What it may read of them stands in grants of this tool with the verb `read`, whose pattern is `source/path`.
-    """
-
-    name: str
-    entrypoint: str
-    data: tuple[str, ...] = ()
-    description: str = ""
-    where: str = ""
-    type: Literal["python"] = "python"
-
-
-@dataclass(frozen=True)
-class McpTool:
-    """An MCP server: `command` (started by the gateway over stdio) or `url` (streamable HTTP), one of the two."""
-
-    name: str
-    command: tuple[str, ...] = ()
-    url: str | None = None
-    env: Mapping[str, SecretRef] = field(default_factory=dict)
-    credentials: SecretRef | None = None
-    description: str = ""
-    where: str = ""
-    type: Literal["mcp"] = "mcp"
-
-
-@dataclass(frozen=True)
-class HttpTool:
-    """Operations of an OpenAPI document. `document` is its path; `base_url` overrides the document's server.
-
-    `files` is that document, by its hash.
-    """
-
-    name: str
-    document: str
-    base_url: str | None = None
-    credentials: SecretRef | None = None
-    description: str = ""
-    where: str = ""
-    type: Literal["http"] = "http"
-    files: tuple[FileRef, ...] = ()
-
-
-Tool = SearchTool | PythonTool | McpTool | HttpTool
 
 
 @dataclass(frozen=True)
@@ -240,10 +192,51 @@ class Expose:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """Bounds of the agent's process: `memory` in bytes of address-space-independent resident use, `pids` a count."""
+    """Bounds of the agent's process: `memory` in bytes of address-space-independent resident use, `pids` a count.
+
+    `read` and `write` are paths as the grants of the tool `sandbox` have them: a file, or `folder/*`; relative ones
+    to the project.
+    """
 
     memory: int = 512 * 1024 * 1024
     pids: int = 64
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StateKey:
+    """One key of the state that agents share within a session: the names of agents that may read and write it."""
+
+    name: str
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What the agent may do at most: the file at `path`, and its scopes as they apply to this agent's tools.
+
+    Patterns with `*` for tools are written out, conditions typed by the tools' pinned schemas. `where` of grants names
+    lines of that file.
+    """
+
+    path: str
+    scopes: ScopeSet
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Accept:
+    """A gap that somebody answers for until the end of the day `until` (ISO 8601): `risk` or `clause`, one is empty."""
+
+    reason: str
+    owner: str
+    until: str
+    risk: str = ""
+    clause: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -263,7 +256,7 @@ class Blueprint:
 
     name: str
     stage: str
-    target: Literal["local"]
+    target: Literal["local", "docker", "aws"]
     intent: Literal["script", "product"]
     project: str
     """The project's folder, where `agent.yaml` stands."""
@@ -294,6 +287,14 @@ class Blueprint:
     """The stage from which a build is promoted to this one; None for a first stage."""
     approvals: int = 0
     """How many approvals each wider finding needs before it reaches this stage."""
+    stores: tuple[DataStore, ...] = ()
+    """The data sources that are no files."""
+    state: tuple[StateKey, ...] = ()
+    ceiling: Ceiling | None = None
+    accept: tuple[Accept, ...] = ()
+    region: str = ""
+    account: str = ""
+    """Where the target is `aws`: its region and its account of 12 digits."""
 
 
 def secrets_of(blueprint: Blueprint) -> dict[str, SecretRef]:

@@ -15,10 +15,11 @@ from bedplate.access.prover import Prover, TimeUp, Unclear, patience
 from bedplate.access.words import shown, written
 from bedplate.blueprint.model import DataSource
 from bedplate.blueprint.references import names_written
+from bedplate.manifest.data import Data, FilesData
 from bedplate.manifest.load import StageManifest
 from bedplate.manifest.models import Limits
 from bedplate.manifest.overlay import ANY
-from bedplate.manifest.tools import HttpTool, McpTool, PythonTool, SearchTool, Tool
+from bedplate.manifest.tools import HttpTool, McpTool, PythonTool, SearchTool, SqlTool, Tool
 from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem, Where
 
@@ -39,10 +40,12 @@ def widenings(base: StageManifest, stage: StageManifest, old: Access, new: Acces
     """Everything in which the stage goes beyond the base."""
     tools = _comparable(base, stage, "tools")
     granted = tools if base.source.lacks("memory", "longTerm") else tools | {"memory"}
+    granted = granted | {name for name in ("state", "sandbox") if not base.source.lacks(name)}
     data = _comparable(base, stage, "data")
     return [
         *_added(base, stage),
         *_changed(base, stage, tools),
+        *_changed_data(base, stage, data),
         *_limits(base, stage),
         *_grants(stage, old, replace(new, grants=tuple(grant for grant in new.grants if grant.tool in granted))),
         *_never(stage, old.never, new.never),
@@ -96,9 +99,30 @@ def _redirected(old: Tool, new: Tool) -> list[str]:
             fields = {"command": old.command != new.command, "url": old.url != new.url, "env": more}
         case (HttpTool(), HttpTool()):
             fields = {"openapi": old.openapi != new.openapi, "baseUrl": old.base_url != new.base_url}
+        case (SqlTool(), SqlTool()):
+            fields = {"use": old.use != new.use}
         case _:
             fields = {"type": True}
+    fields["labels"] = set(old.labels) != set(new.labels)
     return [field for field, differs in fields.items() if differs]
+
+
+def _changed_data(base: StageManifest, stage: StageManifest, names: Collection[str]) -> Iterator[Problem]:
+    """A data source stays what it is. Of files the documents are compared instead."""
+    before = {source.name: source for source in base.manifest.data}
+    for index, source in enumerate(stage.manifest.data):
+        if source.name in names:
+            for field in _moved(before[source.name], source):
+                where = stage.source.where(("data", index, field))
+                summary = f"stage `{stage.name}` changes `{field}` of data `{source.name}`; an overlay may only narrow"
+                yield Problem("BP113", summary, where, fix=_IN_BASE)
+
+
+def _moved(old: Data, new: Data) -> list[str]:
+    if type(old) is not type(new):
+        return ["type"]
+    fields = ("labels",) if isinstance(new, FilesData) else tuple(type(new).model_fields)
+    return [name for name in fields if getattr(old, name) != getattr(new, name)]
 
 
 def _limits(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:

@@ -18,12 +18,16 @@ from bedplate.blueprint.model import (
     BUILT_IN,
     Blueprint,
     DataSource,
+    DynamodbStore,
     HttpTool,
     McpTool,
     ModelSpec,
+    PostgresStore,
     PythonTool,
+    S3Store,
     SearchTool,
     SecretRef,
+    SqlTool,
     Tool,
 )
 
@@ -38,10 +42,11 @@ def reach(blueprint: Blueprint) -> Reach:
     """What the agent may do and what stands behind it."""
     sources = tuple(_sources(blueprint))
     things = [_thing(tool, blueprint, sources) for tool in blueprint.tools]
+    things += _own_things(blueprint)
     if blueprint.memory.long_term:
         where = next((grant.where for grant in blueprint.scopes.grants if grant.tool == "memory"), "")
         things.append(Thing("memory", "memory", behind="facts about the user", operations=_MEMORY, where=where))
-    links = (*_model(blueprint), *(link for tool in blueprint.tools for link in _secrets(tool)))
+    links = (*_model(blueprint), *_stores(blueprint), *(link for tool in blueprint.tools for link in _secrets(tool)))
     return Reach(blueprint.scopes, tuple(things), links, sources)
 
 
@@ -56,6 +61,15 @@ def documents(blueprint: Blueprint) -> dict[str, tuple[str, ...]]:
     return {s.name: tuple(_below(blueprint, s, file.path) for file in s.files) for s in blueprint.data}
 
 
+def _own_things(blueprint: Blueprint) -> Iterator[Thing]:
+    """What is no tool of the manifest and has grants."""
+    firsts = {grant.tool: grant.where for grant in reversed(blueprint.scopes.grants)}
+    if "state" in firsts:
+        yield Thing("state", "state", behind="state that agents share", where=firsts["state"])
+    if "sandbox" in firsts:
+        yield Thing("sandbox", "sandbox", behind="files of the agent's process", where=firsts["sandbox"])
+
+
 def _thing(tool: Tool, blueprint: Blueprint, sources: tuple[Source, ...]) -> Thing:
     match tool:
         case SearchTool(name=name, where=where):
@@ -63,15 +77,46 @@ def _thing(tool: Tool, blueprint: Blueprint, sources: tuple[Source, ...]) -> Thi
             return Thing(name, "search", "reads", f"data {text}", _SEARCH, where)
         case PythonTool(name=name, entrypoint=entrypoint, where=where):
             function = entrypoint.partition(":")[2]
-            return Thing(name, "python", "runs", entrypoint, (("call", function), ("read", function)), where)
+            return Thing(name, "python", "runs", entrypoint, _operations(name, function, blueprint), where)
         case McpTool(name=name, url=str() as url, where=where):
             return Thing(name, "mcp", "connects to", url, where=where)
         case McpTool(name=name, command=command, where=where):
             return Thing(name, "mcp", "runs", f"command {' '.join(map(_quoted, command))}", where=where)
         case HttpTool(name=name, where=where):
             return Thing(name, "http", "connects to", _service(tool, blueprint), where=where)
+        case SqlTool(name=name, use=use, where=where):
+            return Thing(name, "sql", "asks", _store(use, blueprint), where=where)
         case _:
             assert_never(tool)
+
+
+def _operations(tool: str, function: str, blueprint: Blueprint) -> tuple[tuple[str, str], ...]:
+    """Of a python tool: its function, by each verb that a grant names, since it does everything by itself."""
+    verbs = dict.fromkeys(("call", "read", *(g.verb for g in blueprint.scopes.grants if g.tool == tool)))
+    return tuple((verb, function) for verb in verbs)
+
+
+def _store(name: str, blueprint: Blueprint) -> str:
+    """A store in words that say what another store of the same name would not."""
+    match next((store for store in blueprint.stores if store.name == name), None):
+        case PostgresStore(database=database):
+            return f"the database {database}"
+        case S3Store(bucket=bucket, prefix=prefix, region=region):
+            return f"s3://{bucket}/{prefix}" + (f" in {region}" if region else "")
+        case DynamodbStore(table=table, region=region):
+            return f"the table {table}" + (f" in {region}" if region else "")
+        case _:
+            return f"data {name}"
+
+
+def _stores(blueprint: Blueprint) -> Iterator[Link]:
+    """What python and mcp tools reach by themselves, besides files."""
+    known = {store.name: store.where for store in blueprint.stores}
+    for tool in blueprint.tools:
+        if isinstance(tool, PythonTool | McpTool):
+            for name in tool.data:
+                if name in known:
+                    yield Link(tool.name, "uses", f"{name}: {_store(name, blueprint)}", known[name])
 
 
 def _quoted(word: str) -> str:
@@ -100,9 +145,9 @@ def _used(tool: Tool) -> tuple[tuple[str, str], ...]:
     match tool:
         case SearchTool(use=name):
             return ((name, ""),)
-        case PythonTool(data=names):
+        case PythonTool(data=names) | McpTool(data=names):
             return tuple((name, f"{name}/") for name in names)
-        case McpTool() | HttpTool():
+        case HttpTool() | SqlTool():
             return ()
         case _:
             assert_never(tool)

@@ -17,7 +17,8 @@ from bedplate.manifest.words import did_you_mean
 from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem
 
-RESERVED_TOOLS = frozenset({"memory"})
+RESERVED_TOOLS = frozenset({"memory", "state", "sandbox", "model"})
+"""What is no tool of the manifest but has grants, or is told apart in records, by such a name."""
 
 
 def references(stage: StageManifest) -> Iterator[Problem]:
@@ -64,14 +65,14 @@ def _uses(stage: StageManifest) -> Iterator[tuple[Path, str | None]]:
         yield (), None
     for index, tool in enumerate(tools or ()):
         match tool:
-            case {"type": "mcp" | "http"}:
+            case {"type": "http"}:
                 pass
-            case {"type": "python", "data": list(data)}:
+            case {"type": "python" | "mcp", "data": list(data)}:
                 for number, item in enumerate(data):
                     yield ("tools", index, "data", number, "use"), _name_at(item, "use")
-            case {"type": "python"} if "data" not in tool:
+            case {"type": "python" | "mcp"} if "data" not in tool:
                 pass
-            case {"type": "search"}:
+            case {"type": "search" | "sql"}:
                 yield ("tools", index, "use"), _name_at(tool, "use")
             case _:
                 yield (), _name_at(tool, "use")

@@ -7,22 +7,24 @@ reads the files that the manifest names and nothing else; it starts nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bedplate.access import ScopeSet
-from bedplate.blueprint import checks, digest, references
+from bedplate.access import Grant, Operation, ScopeSet
+from bedplate.blueprint import checks, digest, named, references, uses
 from bedplate.blueprint.build import Parts, agent_parts
+from bedplate.blueprint.ceiling import ceiling_of
 from bedplate.blueprint.files import FileTrouble, ProjectFiles
-from bedplate.blueprint.grants import GrantReader
+from bedplate.blueprint.grants import GrantReader, speaks_of
+from bedplate.blueprint.lock import LOCK_NAME
 from bedplate.blueprint.model import Blueprint, DataSource, Digests, FileRef
 from bedplate.blueprint.narrow import Access, widenings
+from bedplate.blueprint.operations import known, read_lock
 from bedplate.manifest.load import LoadedManifest, StageManifest, in_order, name_path
+from bedplate.manifest.models import Stage
 from bedplate.manifest.overlay import Source
-from bedplate.manifest.tools import FileName, HttpTool, McpTool
+from bedplate.manifest.tools import HttpTool, PythonTool, Tool
 from bedplate.manifest.words import did_you_mean
 from bedplate.problems import BedplateError, Problem
-
-LOCK_NAME = "bedplate.lock"
 
 
 def stages(loaded: LoadedManifest) -> tuple[str, ...]:
@@ -97,21 +99,52 @@ class _Resolver:
         self.loaded = loaded
         self.files = ProjectFiles(loaded.project)
         self._inputs: BuildInputs | None = None
+        self._lock, self._lock_problems = read_lock(self.files)
+        self._known: dict[str, tuple[Sequence[Operation], str]] = {}
 
     def draft(self, stage: StageManifest) -> Draft:
-        reader = GrantReader(stage)
-        scopes = ScopeSet(reader.grants(), reader.never())
+        reader = GrantReader(stage, self._operations)
+        grants = reader.grants()
+        scopes = ScopeSet(grants, reader.never(), self._reachable(stage, grants))
         data, problems = checks.data_sources(stage, self.files)
         unusable = dict(checks.named_files(stage, self.files))
         problems += [*self.loaded.problems, *self._meaning(stage), *unusable.values(), *reader.problems]
         if stage.overlaid:
-            problems += self._narrowing(stage, scopes, data)
+            problems += self._narrowing(stage, scopes, data, reader.doubtful)
+        ceiling, wrong = ceiling_of(stage, self.files, self._operations)
+        problems += wrong
         rest = stage.without(unusable)
-        return Draft(self._blueprint(rest, scopes, data), rest.source, in_order(problems), self.inputs())
+        blueprint = replace(self._blueprint(rest, scopes, data), ceiling=ceiling)
+        return Draft(blueprint, rest.source, in_order(problems), self.inputs())
+
+    def _operations(self, tool: Tool) -> tuple[Sequence[Operation], str]:
+        """What is known of a tool's operations, looked up once, or why nothing is."""
+        key = tool.model_dump_json(include={"name", "type", "command", "url", "entrypoint", "openapi", "base_url"})
+        if key not in self._known:
+            found = known((tool,), self.files, self._lock)
+            why = found.unknown.get(tool.name, "nothing describes an operation of it")
+            self._known[key] = found.of(tool.name), "" if self._is_told(tool) else why
+        return self._known[key]
+
+    def _is_told(self, tool: Tool) -> bool:
+        """Whether what is wrong with the files that describe a tool is told where they are named."""
+        if isinstance(tool, HttpTool):
+            try:
+                checks.openapi(self.files, tool.openapi.file)
+            except FileTrouble:
+                return True
+        return isinstance(tool, PythonTool)
+
+    def _reachable(self, stage: StageManifest, grants: Sequence[Grant]) -> tuple[Operation, ...]:
+        """The known operations that some grant is about: what a request is held against."""
+        found = (op for tool in stage.manifest.tools for op in self._operations(tool)[0])
+        return tuple(op for op in found if any(g.tool == op.tool and speaks_of(g, op) for g in grants))
 
     def _meaning(self, stage: StageManifest) -> Iterator[Problem]:
         yield from checks.names(stage)
         yield from references.references(stage)
+        yield from uses.misused(stage)
+        yield from uses.agents(stage)
         yield from checks.lists(stage)
         yield from checks.model(stage)
         yield from checks.essentials(stage)
@@ -120,24 +153,29 @@ class _Resolver:
         yield from checks.entrypoints(stage, self.files)
         yield from checks.instructions(stage)
         yield from checks.code(stage, self.files)
-        yield from checks.lock(self.files, LOCK_NAME)
+        yield from self._lock_problems
 
-    def _narrowing(self, stage: StageManifest, scopes: ScopeSet, data: list[DataSource]) -> list[Problem]:
+    def _narrowing(
+        self, stage: StageManifest, scopes: ScopeSet, data: list[DataSource], doubtful: set[str]
+    ) -> list[Problem]:
         base = StageManifest("", self.loaded.manifest, self.loaded.source, False)
-        reader = GrantReader(base)
+        reader = GrantReader(base, self._operations)
         sources, _ = checks.data_sources(base, self.files)
-        old = Access(reader.grants(), reader.never(), {source.name: source for source in sources})
-        return widenings(
-            base, stage, old, Access(scopes.grants, scopes.never, {source.name: source for source in data})
-        )
+        before = reader.grants()
+        documents = {source.name: source for source in sources}
+        old = Access(before, reader.never(), documents, self._reachable(base, before))
+        doubtful = doubtful | reader.doubtful  # said already; what is missing there proves nothing
+        sure = tuple(grant for grant in scopes.grants if grant.tool not in doubtful)
+        new = Access(sure, scopes.never, {source.name: source for source in data}, scopes.operations)
+        return widenings(base, stage, old, new)
 
     def _blueprint(self, stage: StageManifest, scopes: ScopeSet, data: list[DataSource]) -> Blueprint:
         parts = agent_parts(stage, self.files)
-        code = _code(stage, self.files)
+        code, declared = named.code_of(stage, self.files), self._declared(stage)
         return Blueprint(
             name=stage.manifest.metadata.name,
             stage=stage.name,
-            target="local",
+            target=declared.target if declared else "local",
             intent=stage.manifest.intent,
             project=str(self.loaded.project),
             model=parts.model,
@@ -155,10 +193,15 @@ class _Resolver:
             description=stage.manifest.metadata.description or "",
             owner=stage.manifest.metadata.owner or "",
             code=code,
-            requirements=next(_requirements(stage, self.files), None),
+            requirements=next(named.requirements_of(stage, self.files), None),
             lines=self._lines(stage),
             promoted_from=stage.promoted_from,
             approvals=self._approvals(stage),
+            stores=parts.stores,
+            state=parts.state,
+            accept=parts.accept,
+            region=declared.region or "" if declared else "",
+            account=declared.account or "" if declared else "",
         )
 
     def _behaviour(
@@ -170,14 +213,19 @@ class _Resolver:
             tools=parts.tools,
             scopes=scopes,
             data={source.name: source.digest for source in data},
-            files=[*code, *_tool_files(stage, self.files), *_requirements(stage, self.files)],
+            files=[*code, *named.tool_files(stage, self.files), *named.requirements_of(stage, self.files)],
             memory=parts.memory,
             limits=parts.limits,
+            stores=parts.stores,
         )
+
+    def _declared(self, stage: StageManifest) -> Stage | None:
+        """What the file says of the stage itself; nothing where it names none."""
+        return self.loaded.manifest.stages.get(stage.name)
 
     def _approvals(self, stage: StageManifest) -> int:
         """As written; else one where builds are promoted to, and none where an agent is tried out."""
-        declared = self.loaded.manifest.stages.get(stage.name)
+        declared = self._declared(stage)
         if declared is not None and declared.approvals is not None:
             return declared.approvals.minimum
         return 1 if stage.promoted_from else 0
@@ -185,13 +233,13 @@ class _Resolver:
     def inputs(self) -> BuildInputs:
         """What the build is made from: the manifest with all overlays and every file that any stage names."""
         if self._inputs is None:
-            named: dict[str, FileRef] = {}
+            held: dict[str, FileRef] = {}
             whole = StageManifest("", self.loaded.manifest, self.loaded.source, False)
             for stage in (whole, *self.loaded.stages.values()):
-                named.update({ref.path: ref for ref in _named(stage, self.files)})
-            lock = next(_optional(self.files, LOCK_NAME), None)
-            found = digest.build_digest(self.loaded.document, named.values(), lock)
-            self._inputs = BuildInputs(found, tuple(named[path] for path in sorted(named)), lock)
+                held.update({ref.path: ref for ref in named.files_of(stage, self.files)})
+            lock = next(named.optional(self.files, LOCK_NAME), None)
+            found = digest.build_digest(self.loaded.document, held.values(), lock)
+            self._inputs = BuildInputs(found, tuple(held[path] for path in sorted(held)), lock)
         return self._inputs
 
     def _lines(self, stage: StageManifest) -> dict[str, int]:
@@ -213,62 +261,3 @@ def _paths(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | i
         case list():
             for index, inner in enumerate(value):
                 yield from _paths(inner, (*path, index))
-
-
-def _code(stage: StageManifest, files: ProjectFiles) -> tuple[FileRef, ...]:
-    """The project's code, where something runs it: its Python files, and what an MCP command names (`server.js`)."""
-    if not any(map(checks.runs_code, stage.manifest.tools)):
-        return ()
-    commands = [tool.command for tool in stage.manifest.tools if isinstance(tool, McpTool) and tool.command]
-    named = [ref for command in commands for word in _words(command, files) for ref in _optional(files, word)]
-    try:
-        own = files.code()
-    except FileTrouble:  # `checks.code` says so, and the blueprint is not used
-        own = []
-    found = {ref.path: ref for ref in (*own, *named)}
-    return tuple(found[path] for path in sorted(found))
-
-
-def _words(command: Sequence[str], files: ProjectFiles) -> Iterator[str]:
-    """The words of a command that may name files of a build: a program of a virtual environment is the machine's."""
-    program, *rest = command
-    yield from rest if files.in_environment(program) else command
-
-
-def _named(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
-    """Every file that a manifest names. A trouble in a stage that is not being resolved is that stage's to report."""
-    manifest = stage.manifest
-    paths = [suite.dataset for suite in manifest.evals]
-    if isinstance(manifest.instructions, FileName):
-        paths.append(manifest.instructions.file)
-    for path in paths:
-        yield from _optional(files, path)
-    yield from _tool_files(stage, files)
-    yield from _requirements(stage, files)
-    for source in manifest.data:
-        try:
-            yield from files.documents(source.path, source.include, source.exclude)[1]
-        except FileTrouble:
-            continue
-    yield from _code(stage, files)
-
-
-def _tool_files(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
-    """The API documents of http tools."""
-    for tool in stage.manifest.tools:
-        if isinstance(tool, HttpTool):
-            yield from _optional(files, tool.openapi.file)
-
-
-def _requirements(stage: StageManifest, files: ProjectFiles) -> Iterator[FileRef]:
-    """The requirements file."""
-    runtime = stage.manifest.runtime
-    if runtime and runtime.requirements:
-        yield from _optional(files, runtime.requirements)
-
-
-def _optional(files: ProjectFiles, path: str) -> Iterator[FileRef]:
-    try:
-        yield files.one(path)
-    except FileTrouble:
-        return

@@ -41,6 +41,7 @@ AREAS = {
     "cli": "The command line",
     "builds": "Builds",
     "release": "Releases, plans and approvals",
+    "access_language": "Scopes and data",
     "access_lock": "Pins",
 }
 

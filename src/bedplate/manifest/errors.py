@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bedplate.manifest.words import VERBS, one_verb, suggest
+from bedplate.manifest.words import DATA_TYPES, TOOL_TYPES, VERBS, one_verb, suggest
 from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem, Where
 
@@ -59,7 +59,7 @@ def translate(
             continue
         problem = _problem(detail, path, source)
         if detail["type"] == "extra_forbidden":
-            misspelt |= {(*path[:-1], likely) for likely in _instead(path, source.data)}
+            misspelt |= {(*path[:-1], likely) for likely in _instead(path, source)}
         problems.append(problem)
     return problems
 
@@ -79,13 +79,15 @@ def uncovered(error: ValidationError, source: Source, blocked: Collection[Path])
     return found
 
 
-_ALONE = {"id", "description", "scopes"}
+_SCOPED = (("scopes",), ("egress",), ("allow",))
+"""The keys of lists of scopes."""
+_ALONE = {"id", "description", "scopes", "where", "only", "ask", "limit"}
 """Keys on which no check of a mapping's keys depends."""
 
 
 def _incomplete(path: Path, source: Source) -> bool:
     lost = {gone[-1] for gone in source.lost if gone[:-1] == path} - _ALONE
-    return not lost.isdisjoint((*_known(path, source.data), *(VERBS if path[-2:-1] == ("scopes",) else ())))
+    return not lost.isdisjoint((*_known(path, source), *(VERBS if path[-2:-1] in _SCOPED else ())))
 
 
 def written_path(detail: ErrorDetails, data: Any) -> Path:
@@ -118,21 +120,23 @@ def _problem(detail: ErrorDetails, path: Path, source: Source) -> Problem:
         case "missing" | "too_short" if path[-1:] == ("scopes",):
             return _no_scopes(path, source)
         case "missing" if _is_verb(path):
-            return Problem("BP017", "a scope has no verb", where, fix=one_verb(_verbs(path, source.data)))
+            return Problem("BP017", "a scope has no verb", where, fix=one_verb(_verbs(path, source)))
         case "extra_forbidden" if _is_verb(path):
             return _wrong_verb(path, source)
         case "missing":
             return _missing(path, source)
         case "extra_forbidden":
             return _unknown(path, source)
-        case "bedplate_tool_type":
+        case "bedplate_type":
             return _choice(context, detail["input"], f"{name}.type", source.where((*path, "type")))
         case "literal_error":
             return _choice(context, detail["input"], name, where)
         case "union_tag_not_found" if isinstance(detail["input"], Mapping):
-            return Problem("BP011", f"{name} has no `type`", where, fix="write type: search, python, mcp or http")
+            types = ", ".join(DATA_TYPES if path[:1] == ("data",) else TOOL_TYPES)
+            return Problem("BP011", f"{name} has no `type`", where, fix=f"write one of {types}")
         case "union_tag_not_found" | "union_tag_invalid":
-            return _wrong_type("text or a mapping", detail["input"], name, where)
+            wanted = {"ask": "true or a mapping", "keys": "a list or a mapping"}.get(str(path[-1]), "text or a mapping")
+            return _wrong_type(wanted, detail["input"], name, where)
         case _:
             said = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             said = said[:1].lower() + said[1:]
@@ -162,7 +166,7 @@ def _wrong_type(expected: str, value: object, name: str, where: Where) -> Proble
 
 def _missing(path: Path, source: Source) -> Problem:
     parent = dotted(path[:-1])
-    field = _field(path)
+    field = _field(path, source)
     fix = f"add `{path[-1]}:`" + (f" ({field['description'].rstrip('.')})" if field.get("description") else "")
     summary = f"`{path[-1]}` is missing" + (f" in {parent}" if parent else "")
     return Problem("BP011", summary, source.where(path[:-1]), fix=fix)
@@ -176,36 +180,36 @@ def _no_scopes(path: Path, source: Source) -> Problem:
 
 
 def _is_verb(path: Path) -> bool:
-    return path[-1] in VERBS and path[-3:-2] == ("scopes",)
+    return path[-1] in VERBS and path[-3:-2] in _SCOPED
 
 
-def _verbs(path: Path, data: Any) -> list[str]:
-    return [key for key in _known(path[:-1], data) if key in VERBS]
+def _verbs(path: Path, source: Source) -> list[str]:
+    return [key for key in _known(path[:-1], source) if key in VERBS]
 
 
 def _wrong_verb(path: Path, source: Source) -> Problem:
-    fix = f"use {' or '.join(f'`{verb}`' for verb in _verbs(path, source.data))} here"
+    fix = f"use {' or '.join(f'`{verb}`' for verb in _verbs(path, source))} here"
     summary = f"`{path[-1]}` is not a verb of this type of tool"
     return Problem("BP018", summary, source.where(path, key=True), fix=fix)
 
 
 def _unknown(path: Path, source: Source) -> Problem:
-    known = _known(path[:-1], source.data)
+    known = _known(path[:-1], source)
     meant = suggest(str(path[-1]), known)
     parent = dotted(path[:-1]) or "a manifest"
     fix = f"did you mean `{meant}`?" if meant else f"the keys here are {', '.join(known)}" if known else "remove it"
     return Problem("BP012", f"`{path[-1]}` is not a key of {parent}", source.where(path, key=True), fix=fix)
 
 
-def _instead(path: Path, data: Any) -> list[str]:
+def _instead(path: Path, source: Source) -> list[str]:
     """The keys of which nobody should say that they are missing, since an unknown key stands in their place."""
-    likely = meant(path, data)
-    return _verbs(path, data) if _is_verb(path) else [likely] if likely else []
+    likely = meant(path, source)
+    return _verbs(path, source) if _is_verb(path) else [likely] if likely else []
 
 
-def meant(path: Path, data: Any) -> str | None:
+def meant(path: Path, source: Source) -> str | None:
     """The key that an unknown key most likely stands for."""
-    return suggest(str(path[-1]), _known(path[:-1], data))
+    return suggest(str(path[-1]), _known(path[:-1], source))
 
 
 def _choice(context: Mapping[str, Any], value: object, name: str, where: Where) -> Problem:
@@ -223,19 +227,20 @@ def _choice(context: Mapping[str, Any], value: object, name: str, where: Where) 
 # The fields that are known at a path are looked up in the JSON Schema, which is only made when there is an error.
 
 
-def _known(path: Path, data: Any) -> list[str]:
-    return list(_schema_at(path, data).get("properties", {}))
+def _known(path: Path, source: Source) -> list[str]:
+    return list(_schema_at(path, source).get("properties", {}))
 
 
-def _field(path: Path) -> Mapping[str, Any]:
-    field: Mapping[str, Any] = _schema_at(path[:-1], None).get("properties", {}).get(path[-1], {})
+def _field(path: Path, source: Source) -> Mapping[str, Any]:
+    field: Mapping[str, Any] = _schema_at(path[:-1], source).get("properties", {}).get(path[-1], {})
     return field
 
 
-def _schema_at(path: Path, data: Any) -> Mapping[str, Any]:
-    from bedplate.manifest.schema import model_schema
+def _schema_at(path: Path, source: Source) -> Mapping[str, Any]:
+    from bedplate.manifest.schema import ceiling_model_schema, model_schema
 
-    root = model_schema()
+    data = source.data
+    root = ceiling_model_schema() if source.ceiling else model_schema()
     node: Mapping[str, Any] = root
     for part in path:
         data = _child(data, part)
@@ -257,6 +262,9 @@ def _below(node: Mapping[str, Any], part: str | int) -> Mapping[str, Any]:
     return node.get("properties", {}).get(part) or (extra if isinstance(extra, Mapping) else {}) or {}
 
 
+_SHAPES = {"$ref", "properties", "items", "additionalProperties"}
+
+
 def _settle(root: Mapping[str, Any], node: Mapping[str, Any], data: Any) -> Mapping[str, Any]:
     """Follow references, and of alternatives the one that the data chose, else the first that is an object."""
     while True:
@@ -269,6 +277,6 @@ def _settle(root: Mapping[str, Any], node: Mapping[str, Any], data: Any) -> Mapp
                 return {}
             node = {"$ref": mapping[kind]}
         elif alternatives := node.get("anyOf") or node.get("oneOf"):
-            node = next((a for a in alternatives if "$ref" in a or "properties" in a or "items" in a), {})
+            node = next((a for a in alternatives if _SHAPES & set(a)), {})
         else:
             return node

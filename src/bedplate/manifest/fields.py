@@ -5,7 +5,7 @@ with a stable code; what a value refers to is checked later, in `bedplate.bluepr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -42,7 +42,7 @@ def refuse(code: str, summary: str, fix: str, detail: str = "") -> PydanticCusto
     return PydanticCustomError(code, "{summary}", context)
 
 
-def _shaped(pattern: str, longest: int, what: str, example: str) -> BeforeValidator:
+def shaped(pattern: str, longest: int, what: str, example: str) -> BeforeValidator:
     """A validator for text of one form; other types are left to pydantic."""
     form = re.compile(pattern)
 
@@ -119,31 +119,31 @@ MemorySize = Annotated[
 ]
 Slug = Annotated[
     str,
-    _shaped(SLUG, 63, "a name of lower-case letters, digits and single hyphens", "support-agent"),
+    shaped(SLUG, 63, "a name of lower-case letters, digits and single hyphens", "support-agent"),
     Field(json_schema_extra={"pattern": SLUG, "maxLength": 63}),
 ]
 StageName = Annotated[
-    str, _shaped(SLUG, 40, "a stage name of lower-case letters, digits and single hyphens", "prototype")
+    str, shaped(SLUG, 40, "a stage name of lower-case letters, digits and single hyphens", "prototype")
 ]
 Name = Annotated[
     str,
-    _shaped(NAME, 48, "a name of lower-case letters, digits and single hyphens or underscores", "order-status"),
+    shaped(NAME, 48, "a name of lower-case letters, digits and single hyphens or underscores", "order-status"),
     Field(json_schema_extra={"pattern": NAME, "maxLength": 48}),
 ]
 ModelId = Annotated[
     str,
-    _shaped(MODEL_ID, 200, "a model as `provider:model`", "anthropic:claude-sonnet-4-5"),
+    shaped(MODEL_ID, 200, "a model as `provider:model`", "anthropic:claude-sonnet-4-5"),
     Field(json_schema_extra={"pattern": MODEL_ID, "maxLength": 200}),
 ]
 Entrypoint = Annotated[
     str,
-    _shaped(ENTRYPOINT, 200, "a function as `module:function`", "tools.orders:order_status"),
+    shaped(ENTRYPOINT, 200, "a function as `module:function`", "tools.orders:order_status"),
     Field(json_schema_extra={"pattern": ENTRYPOINT, "maxLength": 200}),
 ]
-Variable = Annotated[str, _shaped(VARIABLE, 100, "the name of an environment variable", "GITHUB_TOKEN")]
+Variable = Annotated[str, shaped(VARIABLE, 100, "the name of an environment variable", "GITHUB_TOKEN")]
 Url = Annotated[
     str,
-    _shaped(URL, 2000, "an http or https URL without user information or wildcards", "https://api.example.com/v1"),
+    shaped(URL, 2000, "an http or https URL without user information or wildcards", "https://api.example.com/v1"),
     Field(json_schema_extra={"pattern": URL, "maxLength": 2000}),
 ]
 
@@ -204,6 +204,17 @@ class SecretName(Section):
         description="Name of the secret. On the local target it is read from the environment or `.env`, in upper case "
         "with `-` as `_`: `stripe-key` is STRIPE_KEY."
     )
+
+
+def known_type(types: Collection[str]) -> Callable[[Any, Any], Any]:
+    """A wrap validator that turns pydantic's message on an unknown `type` into ours; everything else passes."""
+
+    def check(value: Any, handler: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("type"), str) and value["type"] not in types:
+            raise PydanticCustomError("bedplate_type", "unknown type", {"given": value["type"], "known": list(types)})
+        return handler(value)
+
+    return check
 
 
 def _no_literal(value: Any) -> Any:

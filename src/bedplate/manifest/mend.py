@@ -34,6 +34,7 @@ _SCOPES = {
     "python": [{"call": "*"}],
     "mcp": [{"call": "*"}],
     "http": [{"get": "https://example.com/*"}],
+    "sql": [{"read": "any.thing"}],
 }
 
 
@@ -42,8 +43,6 @@ def _stand_ins(path: Path, data: Mapping[str, Any]) -> Mapping[str, Any]:
     match path:
         case ():
             return STAND_INS
-        case ("data", int()):
-            return {"type": "files"}
         case ("tools", int()):
             scopes = _SCOPES.get(data["type"]) if isinstance(data.get("type"), str) else None
             return {"scopes": scopes} if scopes else {}
@@ -71,7 +70,7 @@ class Gaps:
             elif path[-1] not in _stand_ins(path[:-1], detail["input"]):
                 cut.add(source.written(path[:-1]))
             known = source.below(path, self.cut)  # such as a section that stages may not change: it is no slip
-            if detail["type"] == "extra_forbidden" and not known and (key := meant(path, source.data)):
+            if detail["type"] == "extra_forbidden" and not known and (key := meant(path, source)):
                 absent.add((*source.written(path[:-1]), key))
         return Gaps(frozenset(cut), frozenset(absent))
 

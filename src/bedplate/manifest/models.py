@@ -6,13 +6,15 @@ files refer to is checked in `bedplate.blueprint`.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from bedplate.manifest.data import Data, Region
 from bedplate.manifest.fields import (
+    NAME,
     Bound,
-    FileGlob,
     Line,
     MemorySize,
     ModelId,
@@ -25,8 +27,10 @@ from bedplate.manifest.fields import (
     Timeout,
     Url,
     refuse,
+    shaped,
 )
 from bedplate.manifest.metrics import METRICS
+from bedplate.manifest.scopes import Never
 from bedplate.manifest.tools import FileName, Tool
 from bedplate.manifest.words import did_you_mean
 
@@ -72,33 +76,6 @@ Instructions = Annotated[
     Annotated[Annotated[str, Field(min_length=1, max_length=200_000)], Tag("text")] | Annotated[FileName, Tag("file")],
     Discriminator(_text_or_file),
 ]
-
-
-class FilesData(Section):
-    """Documents in a folder of the project."""
-
-    name: Name = Field(description="Name by which tools use it.")
-    type: Literal["files"] = Field(description="Documents in files: Markdown, reStructuredText, HTML or plain text.")
-    path: Line = Field(description="Folder or file, relative to agent.yaml and inside the project.")
-    include: list[FileGlob] | None = Field(
-        default=None,
-        min_length=1,
-        description="Which files count, as globs over paths in the folder; `*` crosses `/`. Without it: .md, "
-        ".markdown, .rst, .html, .htm and .txt.",
-    )
-    exclude: list[FileGlob] = Field(default=[], description="Which of them are left out.")
-
-
-class Never(Section):
-    """What no scope can allow."""
-
-    call: Line = Field(description="Pattern over `tool.operation`; what matches is denied whatever the scopes say.")
-
-    @model_validator(mode="after")
-    def _can_match(self) -> Never:
-        if "." not in self.call and "*" not in self.call:
-            raise refuse("BP019", f"`{self.call}` can match nothing", f'write the tool too: "*.{self.call}"')
-        return self
 
 
 class Sessions(Section):
@@ -213,11 +190,56 @@ class Expose(Section):
     )
 
 
+_SANDBOX_PATH = "A file, or everything below a folder as `folder/*`; relative to agent.yaml, or absolute."
+SandboxPath = Annotated[
+    str,
+    shaped(r"^[^*\s][^*]*(?<!/)(/\*)?$|^/\*$", 500, "a file, or a folder as `folder/*`", "prompts/*"),
+]
+
+
 class Sandbox(Section):
     """Bounds of the agent's process."""
 
     memory: MemorySize = Field(default=512 * 1024**2, description="Memory that the process may use.")
     pids: int = Field(default=64, ge=8, le=4096, description="Processes and threads that may exist in it.")
+    read: list[SandboxPath] = Field(default=[], description=f"What it may read besides its own code. {_SANDBOX_PATH}")
+    write: list[SandboxPath] = Field(default=[], description=f"What it may write. {_SANDBOX_PATH}")
+
+
+KeyName = Annotated[str, shaped(NAME, 48, "a key of lower-case letters, digits and single hyphens", "plan")]
+
+
+class StateKey(Section):
+    """Who may use one key of the state that agents share within a session."""
+
+    read: list[Slug] = Field(default=[], description="Agents that may read it, by name.")
+    write: list[Slug] = Field(default=[], description="Agents that may write it, by name.")
+
+
+class Accept(Section):
+    """A gap that somebody answers for: a risk, or a clause of a scope that no layer enforces."""
+
+    risk: Literal["rule-of-two"] | None = Field(
+        default=None, description="`rule-of-two`: private data, untrusted text and a way to act, in one agent."
+    )
+    clause: Line | None = Field(default=None, description="A clause as the enforcement matrix names it.")
+    reason: Line = Field(description="Why it is accepted.")
+    owner: Line = Field(description="Team or person who answers for it.")
+    until: Annotated[str, shaped(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", 10, "a day", "2027-01-31")] = Field(
+        description="Last day on which it holds."
+    )
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Accept:
+        given = [name for name in ("risk", "clause") if getattr(self, name)]
+        if len(given) != 1:
+            said = "both `risk` and `clause`" if given else "neither `risk` nor `clause`"
+            raise refuse("BP816", f"an entry of `accept` has {said}", "write one of the two in each entry")
+        try:
+            date.fromisoformat(self.until)
+        except ValueError as error:
+            raise refuse("BP816", f"`{self.until}` is no day of the calendar", "write e.g. 2027-01-31") from error
+        return self
 
 
 class Runtime(Section):
@@ -240,7 +262,13 @@ class Approvals(Section):
 class Stage(Section):
     """A place where the agent runs, and what differs there. An overlay may only narrow what the agent may do."""
 
-    target: Literal["local"] = Field(description="`local`: processes on this machine.")
+    target: Literal["local", "docker", "aws"] = Field(
+        description="`local`: processes on this machine. `docker`: containers. `aws`: Amazon Web Services."
+    )
+    region: Region | None = Field(default=None, description="Region, where the target is `aws`.")
+    account: Annotated[str, shaped(r"^[0-9]{12}$", 12, "an account of AWS", '"123456789012"')] | None = Field(
+        default=None, description="Account of 12 digits, in quotes, where the target is `aws`."
+    )
     from_: Slug | None = Field(
         default=None, alias="from", description="Stage from which a build is promoted to this one."
     )
@@ -269,6 +297,16 @@ class Stage(Section):
     limits: Any = Field(default=None, description="What differs in `limits`.")
     expose: Any = Field(default=None, description="What differs in `expose`.")
     sandbox: Any = Field(default=None, description="What differs in `sandbox`.")
+    state: Any = Field(default=None, description="What differs in `state`, by key; it may only narrow.")
+
+    @model_validator(mode="after")
+    def _region_is_used(self) -> Stage:
+        for name, value in (("region", self.region), ("account", self.account)):
+            if self.target == "aws" and not value:
+                raise refuse("BP814", f"the target `aws` needs `{name}`", f"add `{name}:`")
+            if self.target != "aws" and value:
+                raise refuse("BP814", f"the target `{self.target}` does not read `{name}`", f"remove `{name}`")
+        return self
 
     @model_validator(mode="after")
     def _backend_is_used(self) -> Stage:
@@ -278,10 +316,12 @@ class Stage(Section):
 
 
 OVERLAID = tuple(
-    name for name in Stage.model_fields if name not in {"target", "from_", "approvals", "engine", "backend"}
+    name
+    for name in Stage.model_fields
+    if name not in {"target", "region", "account", "from_", "approvals", "engine", "backend"}
 )
 """Sections that a stage may overlay."""
-FIXED = ("apiVersion", "kind", "metadata", "intent", "stages")
+FIXED = ("apiVersion", "kind", "metadata", "intent", "stages", "ceiling", "accept")
 """Sections that are the same in every stage."""
 
 
@@ -299,7 +339,7 @@ class Manifest(Section):
         description="The model: `provider:model`, or a mapping."
     )
     instructions: Instructions = Field(description="What the agent is told to do: text, or {file: path}.")
-    data: list[FilesData] = Field(default=[], description="Data sources. Access to them exists only in tools' scopes.")
+    data: list[Data] = Field(default=[], description="Data sources. Access to them exists only in tools' scopes.")
     tools: list[Tool] = Field(default=[], description="What the agent can do, each with the scopes of what it may do.")
     never: list[Never] = Field(default=[], description="What is denied whatever the scopes say.")
     memory: Memory | None = Field(default=None, description="What the agent remembers.")
@@ -308,6 +348,13 @@ class Manifest(Section):
     limits: Limits = Field(default=Limits(), description="Bounds of one turn.")
     expose: Expose = Field(default=Expose(), description="How callers reach the agent.")
     sandbox: Sandbox = Field(default=Sandbox(), description="Bounds of the agent's process.")
+    state: dict[KeyName, StateKey] = Field(
+        default={}, description="State that agents share within a session: who may read and write each key."
+    )
+    ceiling: Line | None = Field(
+        default=None, description="File with what the agent may do at most (kind `Ceiling`), relative to agent.yaml."
+    )
+    accept: list[Accept] = Field(default=[], description="Gaps of enforcement and risks that somebody answers for.")
     runtime: Runtime | None = Field(default=None, description="What runs the agent. Without it: {type: managed}.")
     stages: dict[StageName, Stage] = Field(
         default={},

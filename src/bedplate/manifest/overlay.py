@@ -31,6 +31,8 @@ class Source:
     moved: Mapping[Path, Path] = field(default_factory=dict)
     lost: frozenset[Path] = frozenset()
     origin: Source | None = None
+    ceiling: bool = False
+    """It is a ceiling, no manifest."""
 
     @property
     def raw(self) -> Source:

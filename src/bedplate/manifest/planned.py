@@ -46,30 +46,18 @@ def _values(path: str, names: str, what: str, *, instead: str = "", blocks: int 
 
 
 TABLE: tuple[Planned, ...] = (
-    *_keys("", "state", "shared session state (`state`)"),
-    *_keys("", "ceiling", "a ceiling over all scopes (`ceiling`)"),
-    *_keys("", "accept", "accepting gaps of enforcement (`accept`)"),
     _values("runtime.type", "code image", "your own agent code (`runtime`)", instead="write {type: managed}"),
     *_keys("runtime", "entrypoint image", "your own agent code (`{}` of `runtime`)", "write {type: managed}"),
-    *_keys("", "egress", "egress rules (`egress`)", "give an http tool scopes on its URLs"),
+    *_keys("", "egress", "egress of the whole agent (`egress`)", "give it to the python or mcp tool that needs it"),
     *_keys("metadata", "labels version", "`{}` in metadata"),
-    *_keys("data.*", "labels", "labels on data"),
-    *_keys("data.*", "bucket database table prefix ref", "`{}` of a data source"),
-    *_keys("tools.*", "egress", "egress of a tool (`egress`)", "use an http tool with scopes on its URLs"),
+    *_keys("data.*", "ref", "`{}` of a data source"),
     *_keys("tools.*", "image", "tools in container images (`image`)", "use `command` or `url`"),
-    *_keys("tools.*", "session labels accept", "`{}` of a tool"),
-    *_keys(
-        "tools.*.scopes.*", "where ask limit only rows columns query", "`{}` in a scope", "write a narrower pattern"
-    ),
-    *_keys("tools.*.data.*.scopes.*", "where ask limit rows columns", "`{}` in a scope", "write a narrower pattern"),
+    *_keys("tools.*", "session accept", "`{}` of a tool"),
+    *_keys("tools.*.scopes.*", "query", "`{}` in a scope", "test the argument by `where`"),
+    *_keys("tools.*.data.*.scopes.*", "where ask limit", "`{}` in a scope of data", "write a narrower pattern"),
     *_keys("never.*", "where", "conditions on `never`", "forbid the whole operation"),
-    _values("tools.*.type", "sql a2a agent", "tools of type `{}`", instead="use search, python, mcp or http", blocks=1),
     _values(
-        "data.*.type",
-        "postgres s3 dynamodb",
-        "data of type `{}`",
-        instead="use `files`, or reach it by a tool",
-        blocks=1,
+        "tools.*.type", "a2a agent", "tools of type `{}`", instead="use search, python, mcp, http or sql", blocks=1
     ),
     *_keys("evals.*", "onInconclusive judge cluster", "`{}` of an eval"),
     Planned(("evals", _ANY, "repeats"), "a list of repeats", kind=list, instead="write one number, such as repeats: 3"),
@@ -92,10 +80,12 @@ TABLE: tuple[Planned, ...] = (
     *_keys("expose.auth", "issuer audience", "callers' authentication by OIDC (`{}`)", "write {type: apiKey}"),
     *_keys("expose", "host domain tls", "`{}` of expose"),
     *_keys("sandbox", "cpu network disk", "`{}` of the sandbox"),
-    _values("stages.*.target", "docker aws ecs agentcore kubernetes k8s", "the target `{}`", instead="write `local`"),
+    _values(
+        "stages.*.target", "ecs agentcore kubernetes k8s", "the target `{}`", instead="write `local`, `docker` or `aws`"
+    ),
     *_keys(
         "stages.*",
-        "trust scaling region account runtime state ceiling accept egress secrets budget",
+        "trust scaling runtime egress secrets budget",
         "`{}` of a stage",
     ),
 )

@@ -11,6 +11,7 @@ from bedplate.manifest import units
 
 MODEL_ID = r"^[a-z][a-z0-9-]*:[^\s]+$"
 SCHEMA_URL = "https://bedplate.dev/schemas/agent.v1.json"
+CEILING_URL = "https://bedplate.dev/schemas/ceiling.v1.json"
 
 
 @cache
@@ -19,6 +20,21 @@ def model_schema() -> dict[str, Any]:
     from bedplate.manifest.models import Manifest
 
     return Manifest.model_json_schema(by_alias=True, mode="validation")
+
+
+@cache
+def ceiling_model_schema() -> dict[str, Any]:
+    """The schema of a ceiling as pydantic makes it. Do not change it."""
+    from bedplate.manifest.ceiling import Ceiling
+
+    return Ceiling.model_json_schema(by_alias=True, mode="validation")
+
+
+def ceiling_schema() -> dict[str, Any]:
+    """The published schema of ceilings (JSON Schema 2020-12)."""
+    schema: dict[str, Any] = _tidy(copy.deepcopy(ceiling_model_schema()))
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": CEILING_URL}
+    return {**head, **schema, "title": "Bedplate ceiling"}
 
 
 def json_schema() -> dict[str, Any]:
@@ -37,13 +53,18 @@ def json_schema() -> dict[str, Any]:
     return {**head, **schema, "title": "Bedplate agent"}
 
 
-def schema_text() -> str:
-    """The published schema as the file holds it."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+def schema_text(schema: dict[str, Any] | None = None) -> str:
+    """A published schema as its file holds it; the manifest's unless told."""
+    return json.dumps(schema or json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+_TEST = {"$ref": "#/$defs/ArgumentTest"}
 
 
 def _tidy(node: Any) -> Any:
-    """Without nulls (a key is left out, not empty), and with defaults as they are written."""
+    """Without nulls (a key is left out, not empty), with defaults as they are written, and tests in both forms."""
+    if node == _TEST:
+        return {"anyOf": [{"type": ["string", "number", "boolean"]}, _TEST]}
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):
@@ -78,6 +99,10 @@ def _default(node: dict[str, Any]) -> Any:
             return default
 
 
+_WHOLE = {"SecretName", "FileName", "Never", "Gate", "DataUse", "ArgumentTest", "Limit"}
+"""What an overlay replaces as a whole, besides scopes."""
+
+
 class _Partial:
     """Makes, of each definition, one in which only names are required and every key may be null (which removes it)."""
 
@@ -100,7 +125,15 @@ class _Partial:
 
     def reference(self, ref: str) -> str:
         name = ref.rsplit("/", 1)[1]
-        if name.endswith("Scope") or name in {"SecretName", "FileName", "Never", "Gate", "DataUse"}:
+        if name.endswith("Scope") or name in {
+            "SecretName",
+            "FileName",
+            "Never",
+            "Gate",
+            "DataUse",
+            "ArgumentTest",
+            "Limit",
+        }:
             return ref  # replaced as a whole
         if f"{name}Overlay" not in self.made:
             self.made[f"{name}Overlay"] = {}

@@ -1,80 +1,26 @@
-"""The tools section: one model a type of tool, told apart by `type`, and their scopes."""
+"""The tools section: one model a type of tool, told apart by `type`."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, WrapValidator, model_validator
-from pydantic_core import PydanticCustomError
 
-from bedplate.manifest.fields import (
-    Entrypoint,
-    FileGlobs,
-    Line,
-    Lines,
-    Name,
-    Secret,
-    Section,
-    Url,
-    Variable,
-    refuse,
-)
-from bedplate.manifest.words import HTTP_VERBS, VERBS, one_verb
-
-_ID = Field(
-    default=None, description="Name of the scope in traces and denials; without one a hash of its content is used."
-)
-_URLS = "URL pattern with a literal host; `*` matches any text, `/` included. One or a list."
-
-
-class Scope(Section):
-    """One grant: exactly one verb with what it may act on."""
-
-    id: Name | None = _ID
-
-    @property
-    def granted(self) -> tuple[str, list[str]]:
-        """The verb and its patterns."""
-        return next((verb, value) for verb in VERBS if (value := getattr(self, verb, None)) is not None)
-
-
-class ReadScope(Scope):
-    """A grant to read documents."""
-
-    read: FileGlobs = Field(
-        description="Documents that may be read, as paths within the data source; `*` matches any text, `/` included."
-    )
-
-
-class CallScope(Scope):
-    """A grant to call operations."""
-
-    call: Lines = Field(description="Operations that may be called; `*` matches any text. One or a list.")
-
-
-class HttpScope(Scope):
-    """A grant to send requests of one HTTP method to some URLs."""
-
-    get: Lines | None = Field(default=None, description=f"GET requests that may be sent. {_URLS}")
-    post: Lines | None = Field(default=None, description=f"POST requests that may be sent. {_URLS}")
-    put: Lines | None = Field(default=None, description=f"PUT requests that may be sent. {_URLS}")
-    patch: Lines | None = Field(default=None, description=f"PATCH requests that may be sent. {_URLS}")
-    delete: Lines | None = Field(default=None, description=f"DELETE requests that may be sent. {_URLS}")
-    head: Lines | None = Field(default=None, description=f"HEAD requests that may be sent. {_URLS}")
-    options: Lines | None = Field(default=None, description=f"OPTIONS requests that may be sent. {_URLS}")
-
-    @model_validator(mode="after")
-    def _one_verb(self) -> HttpScope:
-        given = [verb for verb in HTTP_VERBS if getattr(self, verb) is not None]
-        if len(given) != 1:
-            said = f"{len(given)} verbs ({', '.join(given)})" if given else "no verb"
-            raise refuse("BP017", f"a scope has {said}", one_verb(HTTP_VERBS))
-        return self
+from bedplate.manifest.data import Labels, agreeing
+from bedplate.manifest.fields import Entrypoint, Line, Name, Secret, Section, Url, Variable, known_type, refuse
+from bedplate.manifest.scopes import CallScope, DataScope, EgressScope, HttpScope, ReadScope, SqlScope
+from bedplate.manifest.words import TOOL_TYPES
 
 
 class _Tool(Section):
     name: Name = Field(description="Name of the tool; its operations are shown as `name.operation`.")
     description: Line | None = Field(default=None, description="What the tool is for, as the model reads it.")
+    labels: Labels
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> _Tool:
+        agreeing(self.labels)
+        return self
 
 
 class SearchTool(_Tool):
@@ -86,10 +32,14 @@ class SearchTool(_Tool):
 
 
 class DataUse(Section):
-    """Data that a tool reads by itself."""
+    """Data that a tool reads or changes by itself."""
 
     use: Name = Field(description="Name of the data source.")
-    scopes: list[ReadScope] = Field(min_length=1, description="Which of its documents the tool may read.")
+    scopes: list[DataScope] = Field(min_length=1, description="What the tool may do with it.")
+
+
+_DATA: Any = Field(default=[], description="Data sources that it reads or changes by itself.")
+_EGRESS: Any = Field(default=[], description="Requests that it may send by itself. Without it: none.")
 
 
 class PythonTool(_Tool):
@@ -99,7 +49,8 @@ class PythonTool(_Tool):
     entrypoint: Entrypoint = Field(
         description="The function, as `module:function`; the module is a file of this project."
     )
-    data: list[DataUse] = Field(default=[], description="Data sources that the function reads.")
+    data: list[DataUse] = _DATA
+    egress: list[EgressScope] = _EGRESS
     scopes: list[CallScope] = Field(
         min_length=1, description="Which operations may be called; the function's name is the operation."
     )
@@ -117,6 +68,8 @@ class McpTool(_Tool):
         default={}, description="Secrets that the command gets as environment variables."
     )
     credentials: Secret | None = Field(default=None, description="Secret that is sent to `url` as a bearer token.")
+    data: list[DataUse] = _DATA
+    egress: list[EgressScope] = _EGRESS
     scopes: list[CallScope] = Field(min_length=1, description="Which of the server's tools may be called.")
 
     @model_validator(mode="after")
@@ -130,6 +83,10 @@ class McpTool(_Tool):
             raise refuse(
                 "BP013", f"tool `{self.name}` has `env` without `command`", "a server at a URL gets `credentials`"
             )
+        for clause in ("data", "egress"):
+            if self.url and getattr(self, clause):
+                fix = f"remove `{clause}`: what a server elsewhere reaches is not decided here"
+                raise refuse("BP013", f"tool `{self.name}` has `{clause}` without `command`", fix)
         if self.command and self.credentials:
             fix = "hand a secret to a command by `env: {NAME: {secret: ...}}`"
             raise refuse("BP013", f"tool `{self.name}` has `credentials` without `url`", fix)
@@ -154,14 +111,15 @@ class HttpTool(_Tool):
     scopes: list[HttpScope] = Field(min_length=1, description="Which requests may be sent.")
 
 
-def _known_type(value: Any, handler: Any) -> Any:
-    """Turn pydantic's message on an unknown `type` into ours; let everything else pass."""
-    if isinstance(value, dict) and isinstance(value.get("type"), str) and value["type"] not in TYPES:
-        raise PydanticCustomError("bedplate_tool_type", "unknown type", {"given": value["type"], "known": list(TYPES)})
-    return handler(value)
+class SqlTool(_Tool):
+    """Rows of a database, read and changed by statements that Bedplate makes."""
+
+    type: Literal["sql"] = Field(description="Tables of a PostgreSQL database.")
+    use: Name = Field(description="Name of the data source, of type `postgres`.")
+    scopes: list[SqlScope] = Field(min_length=1, description="Which tables, columns and rows it may read or change.")
 
 
-TYPES = ("search", "python", "mcp", "http")
 Tool = Annotated[
-    Annotated[SearchTool | PythonTool | McpTool | HttpTool, Field(discriminator="type")], WrapValidator(_known_type)
+    Annotated[SearchTool | PythonTool | McpTool | HttpTool | SqlTool, Field(discriminator="type")],
+    WrapValidator(known_type(TOOL_TYPES)),
 ]

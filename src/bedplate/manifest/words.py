@@ -7,8 +7,15 @@ import re
 from collections.abc import Iterable
 
 HTTP_VERBS = ("get", "post", "put", "patch", "delete", "head", "options")
-VERBS = ("read", "call", *HTTP_VERBS)
-"""Every verb that some tool's scope may use."""
+SQL_VERBS = ("read", "insert", "update", "delete")
+FILE_VERBS = ("read",)
+S3_VERBS = ("list", "read", "write", "delete")
+DYNAMODB_VERBS = ("get", "query", "put", "update", "delete")
+DATA_VERBS = tuple(dict.fromkeys((*FILE_VERBS, *S3_VERBS, *DYNAMODB_VERBS)))
+VERBS = tuple(dict.fromkeys(("call", *HTTP_VERBS, *SQL_VERBS, *DATA_VERBS)))
+"""Every verb that some scope may use."""
+TOOL_TYPES = ("search", "python", "mcp", "http", "sql")
+DATA_TYPES = ("files", "postgres", "s3", "dynamodb")
 
 
 def one_verb(verbs: Iterable[str]) -> str:

@@ -98,14 +98,17 @@ def prepare(
     options: Options = DEFAULTS,
     secrets: Mapping[str, str] | None = None,
 ) -> Deployment:
-    """Load what planning needs. Raises BP707 where this machine cannot isolate and that was not allowed.
+    """Load what planning needs. `secrets` holds their values by variable (default: this process's).
 
-    `secrets` holds their values by variable (default: this process's).
+    Raises BP707 where this machine cannot isolate and that was not allowed, BP801 and BP802 for what cannot be deployed
+    or enforced yet.
 
     The sandbox is tried in a process of its own; meanwhile Pulumi is loaded.
     """
     from bedplate.providers.bedplate import require_usable
+    from bedplate.release.supported import require_supported
 
+    require_supported(target.blueprint)
     require_usable(target.paths)
     with ThreadPoolExecutor(1) as pool:
         sandbox, program = pool.submit(choose_sandbox, allow_unsandboxed), _program()

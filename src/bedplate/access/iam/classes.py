@@ -43,8 +43,7 @@ class Classes(_Machine):
         state = super()._closed(state)
         for i, end in enumerate(self._ends):
             if settled := state & end:
-                run = settled & -settled
-                state = (state & ~self._regions[i]) | run | run << 1
+                state = (state & ~self._regions[i]) | (settled & -settled)
         return state
 
 

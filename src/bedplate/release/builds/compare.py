@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from bedplate.blueprint.lock import LOCK_NAME
 from bedplate.blueprint.model import FileRef
-from bedplate.blueprint.resolve import LOCK_NAME
 from bedplate.release.builds.roles import Role, role
 from bedplate.release.wording import differences
 

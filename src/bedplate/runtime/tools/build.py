@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bedplate.blueprint.model import Blueprint, HttpTool, McpTool, PythonTool, SearchTool, SecretRef, Tool
+from bedplate.blueprint.model import Blueprint, HttpTool, McpTool, PythonTool, SearchTool, SecretRef, SqlTool, Tool
 from bedplate.blueprint.paths import StagePaths
 from bedplate.blueprint.reading import readable_documents
 from bedplate.runtime.tools.api import Toolset
@@ -62,6 +62,8 @@ def _toolset(
             )
         case McpTool():
             return mcp_toolset(tool, blueprint, read_secret, launcher)
+        case SqlTool():
+            raise NotImplementedError(f"{tool.name}: a stage with tools of type sql is not brought up (BP802)")
         case HttpTool():
             from bedplate.runtime.tools.http import HttpToolset
 
@@ -85,7 +87,7 @@ def mcp_toolset(
         tool,
         project=Path(blueprint.project),
         packages=packages,
-        readable=code,
+        readable=[*code, *readable_documents(blueprint, tool)],
         launcher=launcher,
         env={name: read_secret(ref.name) for name, ref in tool.env.items()},
         credential=_secret(tool.credentials, read_secret),

@@ -43,7 +43,8 @@ class Classes(_Machine):
         state = super()._closed(state)
         for i, end in enumerate(self._ends):
             if settled := state & end:
-                state = (state & ~self._regions[i]) | (settled & -settled)
+                run = settled & -settled
+                state = (state & ~self._regions[i]) | run | run << 1
         return state
 
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network
 
 from bedplate.access.iam.document import Network, Pattern, Policy, Principal, Rules, Statement, Test, Variable, Wild
+from bedplate.access.iam.known import ONE
 from bedplate.access.iam.operators import family, negated
 from bedplate.access.iam.patterns import read_pattern
 from bedplate.access.second import Any1, Parts, Question, Term
@@ -41,7 +42,7 @@ class _Encoder:
         self._sets = {t.key.lower() for t in tests if t.operator.each} - {
             t.key.lower() for t in tests if not t.operator.each
         }
-        self._sets = {key for key in self._sets if "tag/" not in key}
+        self._sets = {key for key in self._sets if "tag/" not in key and key not in ONE}
         self._families: dict[str, set[str]] = {}
         for test in tests:
             self._families.setdefault(test.key.lower(), set()).add(family(test.operator.name))

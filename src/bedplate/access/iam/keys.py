@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from bedplate.access.iam.document import Test
 from bedplate.access.iam.elements import Asked, element, family_of
-from bedplate.access.iam.known import ALWAYS, SEVERAL, liked_values
+from bedplate.access.iam.known import ALWAYS, ONE, SEVERAL, liked_values
 from bedplate.access.iam.operators import Family, negated
 from bedplate.access.iam.texts import Spent, Text
 
@@ -89,7 +89,7 @@ def _on_absent(test: Test) -> bool:
 
 
 def _count(name: str, tests: Sequence[Test]) -> Count:
-    if "tag/" in name:
+    if "tag/" in name or name in ONE:
         return "one"
     several = [bool(test.operator.each) for test in tests]
     if all(several) and several:

@@ -1,4 +1,4 @@
-"""What a person recognises: actions as AWS spells them, ARNs and values. To proofs only the count of values matters."""
+"""What a person recognises: actions as AWS spells them, ARNs and values. Only how many values a key has matters to proofs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ SEVERAL = frozenset({
     "aws:tagkeys", "aws:calledvia", "aws:principalorgpaths", "aws:resourceorgpaths", "aws:sourceorgpaths",
     "aws:principalservicenameslist", "dynamodb:attributes", "dynamodb:leadingkeys", "kms:grantoperations",
     "kms:encryptioncontextkeys", "s3:requestobjecttagkeys", "cloudformation:resourcetypes", "sts:transitivetagkeys",
+})  # fmt: skip
+
+# Keys that have one value after AWS's reference, though policies test them as sets as well.
+ONE = frozenset({
+    "organizations:serviceprincipal", "codestar-connections:passedtoservice", "ec2:createaction",
+    "ram:requestedresourcetype", "ram:resourcesharename", "iam:passedtoservice", "aws:principalorgid",
+    "aws:requestedregion", "aws:sourcevpc", "aws:sourcevpce", "aws:sourceip", "aws:sourceaccount", "aws:sourcearn",
+    "aws:principalarn", "aws:principalaccount", "aws:resourceaccount", "aws:username", "aws:userid", "sts:externalid",
 })  # fmt: skip
 
 _ACTIONS = """

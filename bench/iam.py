@@ -175,7 +175,7 @@ def simulated_case(case: Any) -> tuple[str, Rules, Request]:
         "serviceControlPolicies",
         "resourceControlPolicies",
         "sessionPolicy",
-        "vpcEndpointPolicies",
+        "endpointPolicies",
     )
     for name in others:
         if case.get(name):

@@ -7,7 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cedar_support as support
-from bedplate.access import Argument, Condition, Effect, Grant, Operation, ScopeSet, Spans, Texts, decide
+from bedplate.access import (
+    Argument,
+    Condition,
+    Effect,
+    Grant,
+    Never,
+    Operation,
+    Request,
+    ScopeSet,
+    Spans,
+    Texts,
+    decide,
+)
 from bedplate.access.cedar.emit import compile
 from bedplate.access.cedar.evaluate import check
 from bedplate.access.cedar.read import validate
@@ -91,6 +103,20 @@ def test_what_it_cannot_reach_is_listed_and_not_permitted() -> None:
     grants = (Grant("r", "docs", "read", "*"), Grant("w", "mcp", "call", "get_*"))
     policies = compile(ScopeSet(grants), "agentcore", gateway=GATEWAY)
     assert (policies.text("permit"), [r.grant for r in policies.remainder]) == ("", ["r", "w"])
+
+
+def test_never_forbids_the_actions_that_it_names() -> None:
+    """`never` takes back the actions that are permitted and match it, and no policy is written for others."""
+    operations = (Operation("t", "read_a"), Operation("t", "delete_a"))
+    nevers = (Never("*.delete_*", "agent.yaml:3"), Never("*.other", "agent.yaml:4"))
+    scopes = ScopeSet((Grant("g", "t", "call", "*"),), nevers, operations)
+    policies = compile(scopes, "agentcore", gateway=GATEWAY)
+    allowed = [
+        support.agentcore_allows(policies, Request("t", operation.name, "call", operation.name), GATEWAY)
+        for operation in operations
+    ]
+    assert allowed == [True, False]
+    assert [policy.where for policy in policies.of("never")] == ["agent.yaml:3"]
 
 
 def test_numbers_are_typed_by_the_pinned_schema() -> None:

@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from bedplate.access import (
+    Argument,
     Ask,
     Claim,
     Condition,
     Effect,
     Grant,
     Never,
+    Operation,
     Present,
     Request,
     ScopeSet,
@@ -126,6 +128,7 @@ def test_policies_of_other_scopes_are_told_apart() -> None:
         (ScopeSet((Grant("g", "t", "call", "a"), Grant("g", "t", "call", "b"))), "two different scopes"),
         (_refunds(conditions=(Condition(("a",), "integer", Texts(("x",))),)), "cannot test a"),
         (_refunds(pattern="\ud800"), "not Unicode"),
+        (_refunds(conditions=(Condition(("a",) * 41, "string", Texts(("x",))),)), "levels down"),
     ],
 )
 def test_scopes_that_cedar_cannot_hold_are_refused(scopes: ScopeSet, says: str) -> None:
@@ -152,6 +155,26 @@ def test_the_engine_is_a_second_judge(amount: Any) -> None:
     assert oracle(request, _refunds()) is decide(_refunds(), request).effect
 
 
+@pytest.mark.parametrize(
+    ("more", "effect"),
+    [
+        ({}, Effect.ALLOW),
+        ({"note": None, "extra": None}, Effect.ALLOW),
+        ({"note": "x"}, Effect.DENY),
+        ({"extra": 0}, Effect.DENY),
+        ({"customer": "c"}, Effect.DENY),
+        ({"customer": {"id": "c", "more": 1}}, Effect.ALLOW),
+        ({"customer": {"id": None}}, Effect.DENY),
+        ({"amount": 0.30000000000000004}, Effect.DENY),
+    ],
+)
+def test_null_is_not_given_and_nothing_else_is_overlooked(more: dict[str, Any], effect: Effect) -> None:
+    """`only` and `present: false` count arguments that are given, at any depth, and not those that are null."""
+    args = {"amount": 0.3, "currency": "EUR", "customer": {"id": "c"}, **more}
+    request = Request("refunds", "process_refund", "call", "process_refund", args=args, session={"customer": "c"})
+    assert (oracle(request, _refunds()), decide(_refunds(), request).effect) == (effect, effect)
+
+
 def test_what_cannot_be_put_to_the_engine_is_denied() -> None:
     """Text that is no Unicode and a tool that no policy names are denied, with reasons."""
     decider = Decider(compile(ScopeSet((Grant("all", "t", "read", "*"),))))
@@ -170,6 +193,42 @@ def test_one_policy_that_fails_denies_whatever_others_permit() -> None:
     found = Decider(replace(policies, policies=(*policies.policies, broken))).decide(Request("t", "x", "read", "a"))
     assert found.effect is Effect.DENY
     assert "broken" in found.reason or "Cedar" in found.reason
+
+
+def test_what_the_engine_cannot_parse_is_no_decider() -> None:
+    """Policies or a schema that Cedar does not read are an error before the first request."""
+    policies = compile(_refunds())
+    broken = replace(policies.policies[0], text="permit(")
+    for changed in (replace(policies, policies=(broken,)), replace(policies, schema="{}}")):
+        with pytest.raises(BedplateError, match="BP845"):
+            Decider(changed)
+
+
+def test_a_denial_by_never_has_its_line() -> None:
+    """What `never` forbids is denied with the manifest's line, though a scope permits it."""
+    scopes = ScopeSet((Grant("all", "t", "call", "*"),), (Never("t.**delete_*", "agent.yaml:9"),))
+    found = Decider(compile(scopes)).decide(Request("t", "x_delete_y", "call", "x_delete_y"))
+    assert (found.effect, found.where) == (Effect.DENY, "agent.yaml:9")
+
+
+@pytest.mark.parametrize(
+    ("operation", "args", "effect"),
+    [
+        ("pay", {"n": 1}, Effect.ALLOW),
+        ("pay", {"n": "1"}, Effect.DENY),
+        ("pay", {}, Effect.DENY),
+        ("pay", {"n": 1, "more": 1}, Effect.DENY),
+        ("added", {"n": 1}, Effect.DENY),
+    ],
+)
+def test_requests_are_held_against_the_pinned_schema_first(
+    operation: str, args: dict[str, Any], effect: Effect
+) -> None:
+    """What the pinned operation does not take is denied, whatever the policies permit."""
+    pinned = Operation("t", "pay", (Argument(("n",), "integer", True),), True)
+    scopes = ScopeSet((Grant("all", "t", "call", "*"),), operations=(pinned,))
+    request = Request("t", operation, "call", operation, args=args)
+    assert (oracle(request, scopes), decide(scopes, request).effect) == (effect, effect)
 
 
 def _never_spent() -> bool:

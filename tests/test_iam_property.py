@@ -12,18 +12,12 @@ from bedplate.access.iam.evaluate import evaluate
 from bedplate.access.iam.prove import widens
 from bedplate.access.iam.reading import Kind, read_rules
 
-ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:GetAcl", "sqs:SendMessage", "iam:PassRole")
+# A service that nobody knows, so that actions have to be made up.
+ACTIONS = ("crm:GetDeal", "crm:PutDeal", "crm:GetMail", "crm:SetDeal", "sqs:SendMessage", "iam:PassRole")
 ACTION_PATTERNS = (
-    "s3:GetObject",
-    "S3:putobject",
-    "s3:Get*",
-    "s3:*",
-    "*",
-    "s3:?etObject",
-    "s3:*Object",
-    "sqs:*",
-    "*:Get*",
-)
+    "crm:GetDeal", "CRM:putdeal", "crm:Get*", "crm:*", "*", "crm:?etDeal", "crm:*Deal", "crm:*t*a*", "crm:????eal",
+    "sqs:*", "*:Get*", "c*:Put*",
+)  # fmt: skip
 RESOURCES = ("arn:aws:s3:::a/1", "arn:aws:s3:::a/2", "arn:aws:s3:::ab", "arn:aws:sqs:eu-west-1:1:q", "*")
 RESOURCE_PATTERNS = (
     "*", "arn:aws:s3:::a/*", "arn:aws:s3:::a/1", "arn:aws:s3:::a*", "arn:aws:s3:::a/?", "arn:aws:s3:::*b",

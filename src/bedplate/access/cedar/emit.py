@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from bedplate.access.artefacts import Remainder
+from bedplate.access.automata import collapse
 from bedplate.access.cedar.model import Group, Policies, Policy, ProfileName, Shape, Slot
 from bedplate.access.cedar.normal import normal
 from bedplate.access.cedar.shapes import TEXT, as_text, conditions, schema, shape
@@ -15,6 +16,7 @@ from bedplate.access.model import Claim, Condition, Grant, Kind, Never, ScopeSet
 from bedplate.problems import BedplateError, Problem
 
 NAMESPACE = "Bedplate"
+MOST_LEVELS = 40
 _NOTHING = "nothing"  # the one action where nothing is granted: Cedar refuses policies that no action can meet
 
 
@@ -60,7 +62,7 @@ def _normal(scopes: ScopeSet) -> ScopeSet:
         ready = normal(scopes)
     except ValueError as error:
         raise BedplateError(Problem("BP840", f"scopes cannot be compiled to Cedar: {error}")) from error
-    problems = [*_twice(ready.grants), *_unwritable(ready)]
+    problems = [*_twice(ready.grants), *_unwritable(ready), *_deep(ready.grants)]
     if problems:
         raise BedplateError(*problems)
     return ready
@@ -70,6 +72,12 @@ def _twice(grants: Sequence[Grant]) -> list[Problem]:
     ids = [grant.id for grant in grants]
     twice = sorted({id for id, following in pairwise(ids) if id == following})
     return [Problem("BP840", f"two different scopes have the id {id!r}") for id in twice]
+
+
+def _deep(grants: Sequence[Grant]) -> list[Problem]:
+    """Cedar reads schemas of limited depth."""
+    found = [grant for grant in grants if any(len(c.path) > MOST_LEVELS for c in conditions(grant))]
+    return [Problem("BP840", f"scope {g.id!r} tests an argument more than {MOST_LEVELS} levels down") for g in found]
 
 
 def _unwritable(scopes: ScopeSet) -> list[Problem]:
@@ -136,9 +144,14 @@ def _permit(group: Group, action: str, grant: Grant, scope: str, when: Sequence[
     return Policy(group, text, grant.id, grant.where, action, None if "*" in grant.pattern else grant.pattern)
 
 
+def never_id(never: Never) -> str:
+    """The `@id` of what `never` forbids."""
+    return f"never {collapse(never.pattern)}"
+
+
 def _forbidden(never: Never) -> Policy:
     term = list(texts("context.operation", [never.pattern]))
-    text = written(f"never {never.pattern}", never.where, "forbid(principal, action, resource)", term)
+    text = written(never_id(never), never.where, "forbid(principal, action, resource)", term)
     return Policy("never", text, "", never.where)
 
 

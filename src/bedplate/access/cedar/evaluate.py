@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from bedplate.access.cedar.context import context
-from bedplate.access.cedar.emit import NAMESPACE, action_name
+from bedplate.access.cedar.emit import NAMESPACE, action_name, never_id
 from bedplate.access.cedar.model import Group, Policies, Policy, Shape
 from bedplate.access.fits import misfit
 from bedplate.access.model import Decision, Effect, Request, ScopeSet
@@ -34,6 +34,7 @@ class Decider:
         for operation in policies.operations:
             self._pinned.setdefault(operation.tool, {})[operation.name] = ScopeSet(operations=(operation,))
         self._where = {policy.grant: policy.where for policy in policies.of("permit", "ask")}
+        self._where |= {never_id(never): never.where for never in policies.never}
         self._never = "".join(f"{policy.text}\n" for policy in policies.of("never"))
         self._named: dict[tuple[Group, str, str], list[Policy]] = {}
         self._any: dict[tuple[Group, str], list[Policy]] = {}
@@ -44,8 +45,11 @@ class Decider:
                 self._named.setdefault((policy.group, policy.action, policy.object), []).append(policy)
         try:
             self._schema = self._cedar.Schema.from_json_str(policies.schema)
+            self._cedar.PolicySet.from_str(policies.text("permit", "ask", "never"))
         except ValueError as error:
-            raise BedplateError(Problem("BP845", f"the schema is not one that Cedar reads: {error}")) from error
+            raise BedplateError(
+                Problem("BP845", f"Cedar does not read the policies or their schema: {error}")
+            ) from error
         self._entities = self._cedar.Entities.from_json_str("[]")
         self._handle = lru_cache(_KEPT)(self._parsed)
 
@@ -81,7 +85,8 @@ class Decider:
             return Decision(Effect.DENY, reason=f"Cedar: {'; '.join(answer.diagnostics.errors)}")
         if answer.allowed:
             return Decision(effect, ids[0], self._where[ids[0]])
-        return Decision(Effect.DENY, reason=f"forbidden: {', '.join(ids)}") if ids else None
+        where = self._where.get(ids[0], "") if ids else ""
+        return Decision(Effect.DENY, where=where, reason=f"forbidden: {', '.join(ids)}") if ids else None
 
     def _asked(self, action: str, shape: Shape, request: Request) -> dict[str, Any]:
         return {

@@ -80,10 +80,14 @@ class Search:
             return
         first = min(reduced, key=len)
         rest = [option for option in reduced if option is not first]
+        state = dict(state)
         for step in first:
             with_it = dict(state)
             _add(with_it, step)
             yield from self._descend(with_it, rest)
+            _add(state, _opposite(step))  # what follows need not look at the same values again
+            if not self._possible(state, step.path[0]):
+                return
 
     def _reduced(self, state: dict[Path, frozenset[Lit]], options: Sequence[Option]) -> list[Option] | None:
         """The options that still leave a choice; the others are taken into `state`. None where one has no way left."""
@@ -108,8 +112,7 @@ class Search:
     def _implied(self, state: Slots, step: Step) -> bool:
         if step.lit in state.get(step.path, ()):
             return True
-        opposite = Lit(_OPPOSITE[step.lit.mode], step.lit.kind, step.lit.test)
-        return not self._may(state, Step(step.path, opposite))
+        return not self._may(state, _opposite(step))
 
     def _may(self, state: Slots, step: Step) -> bool:
         with_it = dict(state)
@@ -162,6 +165,10 @@ class Search:
 
 def _add(state: dict[Path, frozenset[Lit]], step: Step) -> None:
     state[step.path] = state.get(step.path, frozenset()) | {step.lit}
+
+
+def _opposite(step: Step) -> Step:
+    return Step(step.path, Lit(_OPPOSITE[step.lit.mode], step.lit.kind, step.lit.test))
 
 
 def _tied(of: tuple[tuple[Path, frozenset[Lit]], ...]) -> bool:

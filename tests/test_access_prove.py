@@ -6,7 +6,8 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedplate.access import (
@@ -30,6 +31,7 @@ from bedplate.access.answers import Narrower, Same, Unproved, Wider
 from bedplate.access.findings import compare
 from bedplate.access.gains import gains
 from bedplate.access.prove import widens
+from bedplate.access.prover import patience
 from bedplate.access.reach import Reach
 
 VERBS = {"t": "call", "u": "read"}
@@ -74,7 +76,8 @@ SCHEMAS = (
     Operation("t", "b", (Argument(("d",), "decimal"), Argument(("l",), "strings", values=("x", "2")))),
 )
 operations = st.sampled_from([(), (), SCHEMAS, SCHEMAS[:2]])
-scope_sets = st.builds(ScopeSet, st.lists(grants(), max_size=3).map(tuple), nevers, operations)
+numbered = st.lists(grants(), max_size=3).map(lambda found: tuple(replace(g, id=f"g{i}") for i, g in enumerate(found)))
+scope_sets = st.builds(ScopeSet, numbered, nevers, operations)
 
 VALUES: dict[str, list[Any]] = {
     "n": [None, 0, 1, 2, 3, "x"],
@@ -241,3 +244,36 @@ def test_no_time_is_no_proof() -> None:
     assert "another judge" in answer.reason
     honest = widens(old, new, spent=never_spent, oracle=lambda request, scopes: decide(scopes, request).effect)
     assert isinstance(honest, Wider)
+
+
+@settings(max_examples=40, deadline=None)
+@given(scope_sets, st.data())
+def test_cedar_confirms_each_witness(old: ScopeSet, data: st.DataObject) -> None:
+    """The Cedar engine, asked about both sides' compiled policies, never disagrees with the decider on a witness."""
+    pytest.importorskip("cedarpy", reason="the replay in Cedar needs the extra `cedar`")
+    from bedplate.access.cedar.replay import oracle
+
+    new = replace(old, grants=tuple(data.draw(changed(grant)) for grant in old.grants))
+    answer = widens(old, new, spent=never_spent, oracle=oracle)
+    assert "judge" not in getattr(answer, "reason", "")
+
+
+TILES = range(5)
+
+
+def test_what_many_cover_together_is_proved_in_few_steps() -> None:
+    """125 boxes that fill a cube cover it, and without one of them the witness lies in the gap."""
+    kind: Any = "integer"
+
+    def box(*at: tuple[int, int]) -> Grant:
+        conditions_ = (Condition((name,), kind, Spans((span,))) for name, span in zip("abc", at, strict=True))
+        return Grant(f"g{at}", "t", "call", "a", "", tuple(conditions_))
+
+    spans_ = [(i * 10, i * 10 + 9) for i in TILES]
+    boxes = [box(a, b, c) for a in spans_ for b in spans_ for c in spans_]
+    cube = ScopeSet((box((0, 49), (0, 49), (0, 49)),))
+    assert widens(ScopeSet(tuple(boxes)), cube, spent=patience(5_000)) == Same()
+    gap = boxes.pop(31)
+    answer = widens(ScopeSet(tuple(boxes)), cube, spent=patience(5_000))
+    assert isinstance(answer, Wider)
+    assert decide(ScopeSet((gap,)), answer.witness).allowed

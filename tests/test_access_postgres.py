@@ -164,6 +164,8 @@ def uri() -> Iterator[str]:
             columns = "tenant text, amount numeric, at timestamptz, ip inet, tags text[], flag boolean, n bigint"
             admin.execute(f"CREATE TABLE crm.tickets (id int, {columns})")
         yield uri
+        with connect(uri) as admin:
+            admin.execute("DROP SCHEMA crm CASCADE")
 
 
 class Undo(Exception):

@@ -109,6 +109,13 @@ def test_a_token_is_for_one_login_one_connection_and_a_time(uri: str, admin: Any
             assert ids(connection) == [], token
 
 
+def test_without_a_key_no_token_counts(uri: str, admin: Any) -> None:
+    """Before the key is stored, or once it is gone, nobody can sign anything."""
+    admin.execute(f'DELETE FROM "{OWNER.schema}".keys'.encode())
+    with agent(uri) as connection:
+        assert ids(connection) == []
+
+
 def test_others_keep_what_they_had(uri: str, admin: Any) -> None:
     """Row-level security that the compiler switches on changes nothing for roles that are no agents."""
     admin.execute("CREATE ROLE app LOGIN; GRANT USAGE ON SCHEMA crm TO app; GRANT SELECT, UPDATE ON crm.tickets TO app")
@@ -238,16 +245,24 @@ def test_an_owner_who_is_no_superuser_can_apply_it(uri: str) -> None:
     with connect(uri) as admin:
         admin.execute("DROP ROLE IF EXISTS bedplate_agents; CREATE ROLE dba LOGIN CREATEROLE")
         admin.execute("CREATE DATABASE shop OWNER dba")
-    with connect(uri, "dba", "shop") as dba:
-        dba.execute(
-            """CREATE SCHEMA crm; CREATE TABLE crm.tickets (id int, tenant text, body text, status text, email text);
-            INSERT INTO crm.tickets VALUES (1, 'acme'), (2, 'globex')"""
-        )
-        found = (READ, grant("read", ("id", "email"), Condition(("rows", "id"), "integer", Spans(((2, 2),))), id="two"))
-        scopes = ScopeSet(found)
-        apply(dba, scopes, owner)
-        assert validate(scopes, owner, catalog(dba, owner)) == ()
-        assert ids(dba) == [1, 2]
-        dba.execute(removal(owner, viewers(owner, catalog(dba, owner))).text)
-        left = dba.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'bedplate_plain')").fetchall()
-        assert left == []
+        try:
+            with connect(uri, "dba", "shop") as dba:
+                _applies_and_removes(dba, owner)
+        finally:
+            admin.execute("DROP DATABASE shop")
+            admin.execute("DROP ROLE dba")
+
+
+def _applies_and_removes(dba: Any, owner: Owner) -> None:
+    dba.execute(
+        """CREATE SCHEMA crm; CREATE TABLE crm.tickets (id int, tenant text, body text, status text, email text);
+        INSERT INTO crm.tickets VALUES (1, 'acme'), (2, 'globex')"""
+    )
+    found = (READ, grant("read", ("id", "email"), Condition(("rows", "id"), "integer", Spans(((2, 2),))), id="two"))
+    scopes = ScopeSet(found)
+    apply(dba, scopes, owner)
+    assert validate(scopes, owner, catalog(dba, owner)) == ()
+    assert ids(dba) == [1, 2]
+    dba.execute(removal(owner, viewers(owner, catalog(dba, owner))).text)
+    left = dba.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'bedplate_plain')").fetchall()
+    assert left == []

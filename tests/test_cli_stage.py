@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pty
+import secrets
 import shlex
 import signal
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -22,6 +25,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from bedplate.cli.main import app
+from bedplate.store import AskRow, Store
 from cli_support import COMMAND, bedplate, ok
 from stage_support import MANIFEST, Stage, wait_for
 from stage_support import stage as another
@@ -151,7 +155,8 @@ def _problems(document: Any, name: str) -> list[str]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["run"])
 def test_json_output_fits_its_schema(stage: Stage, tmp_path: Path, case: dict[str, Any]) -> None:
     """What a command prints with `--json` is the document that docs/schema publishes: every field, and no other."""
-    words = shlex.split(case["run"].replace("{tmp}", str(tmp_path)))
+    asked = case["run"].replace("{ask}", _ask(stage)) if "{ask}" in case["run"] else case["run"]
+    words = shlex.split(asked.replace("{tmp}", str(tmp_path)))
     ran = bedplate(stage.folder, *words, "--json", stdin=case.get("stdin", ""))
     assert ran.code == case.get("code", 0), ran.out + ran.err
     texts = ran.out.splitlines() if case.get("lines") else [ran.out]
@@ -159,6 +164,28 @@ def test_json_output_fits_its_schema(stage: Stage, tmp_path: Path, case: dict[st
     for document in map(json.loads, texts):
         assert document["schema"] == f"bedplate.dev/{case['schema']}/v1"
         assert _problems(document, case["schema"]) == []
+
+
+def _ask(stage: Stage) -> str:
+    """A call that waits for a person now, unlike any before it."""
+    arguments = {"n": secrets.randbits(32)}
+    named = ("", "support", "me", "s", "t", "till", "pay", "call", "pay", "g", "")
+    with closing(Store.open(stage.home / "memory.db")) as store:
+        return store.ask(AskRow(*named, 0, time.time() + 60, arguments)).id
+
+
+def test_a_person_sees_and_decides_what_waits(stage: Stage) -> None:
+    """The list has the exact arguments, for whom and by which scope; what is decided waits no more."""
+    ask = _ask(stage)
+    shown = ok(stage.folder, "asks").out
+    assert ask in shown
+    assert '{"n": ' in shown
+    assert "me, session s" in shown
+    assert ok(stage.folder, "asks", "deny", ask, "--comment", "no receipt").err.startswith(f"{ask} is denied")
+    assert ask not in ok(stage.folder, "asks").out
+    assert "no receipt" in ok(stage.folder, "asks", "--all").out
+    again = bedplate(stage.folder, "asks", "approve", ask, "--json")
+    assert (again.code, again.json["problems"][0]["code"]) == (1, "BP483")
 
 
 def test_turns_are_told_as_they_end(stage: Stage) -> None:

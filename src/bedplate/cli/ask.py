@@ -48,6 +48,18 @@ def ask(
     return 0
 
 
+def go_on(file: object, stage: str | None, decided: str, user: str, as_json: bool) -> int:
+    """Let the agent go on with a call that was decided, and print its answer."""
+    import asyncio
+
+    answer = asyncio.run(_go_on(_running(file, stage), decided, user, stream=not as_json))
+    if as_json:
+        show_json(_document(answer))
+    else:
+        _after(answer)
+    return 0
+
+
 def chat(
     file: ManifestFile = DEFAULT_FILE,
     stage: Stage = None,
@@ -112,19 +124,28 @@ def _running(file: object, stage: str | None) -> RunningStage:
     return running_stage(open_target(Path(str(file)), stage))
 
 
-async def _ask(running: RunningStage, text: str, user: str, session: str | None, *, stream: bool) -> Answer:
+def _write(piece: str) -> None:
+    sys.stdout.write(_harmless(piece) if sys.stdout.isatty() else piece)
+    sys.stdout.flush()
+
+
+async def _go_on(running: RunningStage, decided: str, user: str, *, stream: bool) -> Answer:
     from bedplate.runtime.client import StageClient
 
-    def write(piece: str) -> None:
-        sys.stdout.write(_harmless(piece) if sys.stdout.isatty() else piece)
-        sys.stdout.flush()
+    timeout = running.target.blueprint.limits.timeout
+    async with StageClient(running.url, running.api_key, timeout=timeout) as client:
+        return await client.resume(decided, user=user, on_text=_write if stream else None)
+
+
+async def _ask(running: RunningStage, text: str, user: str, session: str | None, *, stream: bool) -> Answer:
+    from bedplate.runtime.client import StageClient
 
     def again() -> None:
         say("\n(the agent was restarted and answers again)")
 
     timeout = running.target.blueprint.limits.timeout
     async with StageClient(running.url, running.api_key, timeout=timeout) as client:
-        return await client.ask(text, user=user, session=session, on_text=write if stream else None, on_reset=again)
+        return await client.ask(text, user=user, session=session, on_text=_write if stream else None, on_reset=again)
 
 
 def _harmless(piece: str) -> str:
@@ -138,6 +159,8 @@ def _after(answer: Answer) -> None:
     missing = [source for source in answer.sources if source not in answer.output]
     if missing:
         show("\n".join(f"source: {printable(source)}" for source in missing))
+    for ask in answer.asks:
+        say(f"waits for a person: {ask['tool']}.{ask['operation']}   bedplate asks approve {ask['id']} --resume")
 
 
 def _document(answer: Answer) -> dict[str, object]:
@@ -150,4 +173,5 @@ def _document(answer: Answer) -> dict[str, object]:
         "turn": answer.turn,
         "trace": answer.trace,
         "usage": dict(answer.usage),
+        "asks": [dict(ask) for ask in answer.asks],
     }

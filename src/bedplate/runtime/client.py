@@ -25,7 +25,10 @@ _LIMIT_MARGIN = 15.0
 
 @dataclass(frozen=True)
 class Answer:
-    """A completed turn. `usage` counts tokens, `cost` in it is in US dollars or absent."""
+    """A completed turn. `usage` counts tokens, `cost` in it is in US dollars or absent.
+
+    `asks` are calls that wait for a person, as the gateway tells them (`id`, `tool`, `operation`, `arguments`).
+    """
 
     output: str
     session: str
@@ -33,6 +36,7 @@ class Answer:
     trace: str
     sources: tuple[str, ...] = ()
     usage: Mapping[str, Any] = field(default_factory=dict)
+    asks: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Answer:
@@ -44,6 +48,7 @@ class Answer:
             trace=str(body.get("traceId", "")),
             sources=tuple(str(s) for s in body.get("sources", ())),
             usage=body.get("usage") or {},
+            asks=tuple(body.get("asks", ())),
         )
 
 
@@ -91,6 +96,18 @@ class StageClient:
         runs once. Raises BedplateError with the gateway's own code, or BP720 where nothing answers.
         """
         body = {"input": text, "userId": user, **({"sessionId": session} if session else {})}
+        return await self._asked(body, on_text, on_reset)
+
+    async def resume(self, ask: str, *, user: str, on_text: Callable[[str], None] | None = None) -> Answer:
+        """Go on with the conversation of an ask that a person has decided, as `ask` does."""
+        return await self._asked({"resume": ask, "userId": user}, on_text, None)
+
+    async def _asked(
+        self,
+        body: Mapping[str, Any],
+        on_text: Callable[[str], None] | None,
+        on_reset: Callable[[], None] | None,
+    ) -> Answer:
         headers = {"Idempotency-Key": uuid.uuid4().hex, "Accept": "text/event-stream"}
         deadline = asyncio.get_running_loop().time() + RETRY_FOR
         while True:

@@ -8,13 +8,28 @@ from typing import Any, Literal
 
 from bedplate.release.doctor import Checked
 from bedplate.release.status import StageStatus
+from bedplate.store import AskRow
 from bedplate.store.model import TurnRow
 from bedplate.traces.query import Trace, TraceSummary
 
 
 @dataclass(frozen=True)
+class WaitingCall:
+    """A call that waits for a person until `expires` (Unix seconds)."""
+
+    id: str
+    tool: str
+    operation: str
+    arguments: Mapping[str, Any]
+    expires: float
+
+
+@dataclass(frozen=True)
 class AnswerDocument:
-    """`ask`, and a line of `chat`: a completed turn. `usage` counts tokens; its `cost` is in US dollars."""
+    """`ask`, and a line of `chat`: a completed turn. `usage` counts tokens; its `cost` is in US dollars.
+
+    `asks` are the calls of the turn that wait for a person.
+    """
 
     schema: Literal["bedplate.dev/answer/v1"]
     ok: Literal[True]
@@ -24,6 +39,25 @@ class AnswerDocument:
     turn: str
     trace: str
     usage: Mapping[str, Any]
+    asks: tuple[WaitingCall, ...]
+
+
+@dataclass(frozen=True)
+class AsksDocument:
+    """`asks`: the newest first. Times are Unix seconds."""
+
+    schema: Literal["bedplate.dev/asks/v1"]
+    ok: Literal[True]
+    asks: tuple[AskRow, ...]
+
+
+@dataclass(frozen=True)
+class AskDocument:
+    """`asks approve` and `asks deny`: the ask as it is now."""
+
+    schema: Literal["bedplate.dev/ask/v1"]
+    ok: Literal[True]
+    ask: AskRow
 
 
 @dataclass(frozen=True)
@@ -111,6 +145,7 @@ class MemoryDocument:
     facts: tuple[Remembered, ...]
     sessions: tuple[Conversation, ...]
     turns: tuple[TurnRow, ...]
+    asks: tuple[AskRow, ...]
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ class Bench:
         return verb(stack, build(update["program"], update.get("exports")), update.get("config", {}))
 
     def saved(self) -> list[dict[str, Any]]:
+        from bedplate.engine.encoding import encode_resource
         from bedplate.engine.places import place_of
-        from bedplate.engine.state import encode_resource
         from bedplate.engine.storage import load
 
         loaded = load(place_of(self.stack, {}), {})

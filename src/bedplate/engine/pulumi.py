@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bedplate.engine.api import DEFAULTS, EventSink, Options, Outcome, Program, StackRef, Step, Update
+from bedplate.engine.encoding import decode_deployment
 from bedplate.engine.pulumiplace import Place, place_of, throwaway, write_settings
 from bedplate.engine.secrets import KEY_FILE
-from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState, decode_deployment
+from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState
 from bedplate.engine.targets import whole
 from bedplate.engine.values import masked
 from bedplate.problems import BedplateError, Problem

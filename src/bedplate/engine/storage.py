@@ -17,19 +17,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bedplate.engine.api import Step, Update
+from bedplate.engine.encoding import decode_change, decode_deployment, encode_changes, encode_deployment
 from bedplate.engine.history import Begun, begun_of, line_of, updates_of
 from bedplate.engine.journal import Journal, Record, read_journal
 from bedplate.engine.places import JOURNAL, STATE, Place
 from bedplate.engine.secrets import Keyring
-from bedplate.engine.state import (
-    PROVIDER_PREFIX,
-    Change,
-    Snapshot,
-    decode_change,
-    decode_deployment,
-    encode_changes,
-    encode_deployment,
-)
+from bedplate.engine.state import PROVIDER_PREFIX, Change, Snapshot
 from bedplate.problems import BedplateError, Problem, Where
 
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bedplate.engine.api import StackRef
+from bedplate.engine.encoding import decode_deployment, encode_deployment
 from bedplate.engine.history import Begun
 from bedplate.engine.integrity import flaws
 from bedplate.engine.places import Place
 from bedplate.engine.secrets import Keyring
-from bedplate.engine.state import Snapshot, decode_deployment, encode_deployment
+from bedplate.engine.state import Snapshot
 from bedplate.engine.storage import Loaded, Storage, encoded, note
 from bedplate.problems import BedplateError, Problem
 

@@ -171,8 +171,6 @@ def build(specs: Sequence[Spec], exports: Mapping[str, str] | None = None) -> Ca
             props: dict[str, Any] = {"name": spec["name"], "address": None, "token": None, **spec.get("props", {})}
             for key in spec.get("secret", ()):
                 props[key] = pulumi.Output.secret(props[key])
-            if "asset" in spec:
-                props["asset"] = pulumi.StringAsset("text")
             if "invoke" in spec:
                 props["found"] = pulumi.runtime.invoke_async(spec["invoke"], {})
             if "refs" in spec:

@@ -4,12 +4,16 @@ A program is a list of specs: `{name, type?, props?, refs?, after?, parent?, opt
 and `get: id` (read, not made) · `provider: name`, `providers: [names]` of specs with `type: Provider` · `deletedWith`,
 `replaceWith` (names) · `zoneOf`, `triggeredBy` (whose address it is) · `transforms: [{props?, options?}]`, and with
 `type: StackTransform` or `InvokeTransform` on everything after it · `invoke: {token, args}`, `call: {token, of}`,
-`reference: stack` (its output `x`), which become the property `found`.
+`reference: stack` (its output `x`), which become the property `found` · `contents: {property: content}`, where a
+content is `{text}`, `{file}`, `{archive}` (a path below the case's folder), `{members: {name: content}}` or `{uri}`.
 """
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from bedplate.engine.diffing import diff_properties
@@ -69,20 +73,64 @@ class RegionalProvider(Provider):
         return self.invoke(token, {"of": args["__self__"]}, preview=preview)
 
 
-def build(specs: Sequence[Spec], exports: Mapping[str, str] | None = None) -> Callable[[], None]:
-    """The program of the specs; `exports` maps an output to `resource.property`."""
+def write(files: Mapping[str, Any], folder: Path) -> None:
+    """Files for contents: texts, `{zip: {name: text}}`, or null for one that is to go."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        match content:
+            case None:
+                path.unlink()
+            case {"zip": members}:
+                path.write_bytes(_zipped(members))
+            case text:
+                path.write_text(text, "utf-8")
+
+
+def _zipped(members: Mapping[str, str]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(zipfile.ZipInfo(name, (1990, 1, 1, 0, 0, 0)), text)
+    return data.getvalue()
+
+
+def content_of(spec: Mapping[str, Any], folder: Path) -> Any:
+    """The SDK's asset or archive."""
+    import pulumi
+
+    match spec:
+        case {"text": text}:
+            return pulumi.StringAsset(text)
+        case {"file": path}:
+            return pulumi.FileAsset(str(folder / path))
+        case {"archive": path}:
+            return pulumi.FileArchive(str(folder / path))
+        case {"uri": uri}:
+            return pulumi.RemoteAsset(uri)
+        case _:
+            return pulumi.AssetArchive({name: content_of(each, folder) for name, each in spec["members"].items()})
+
+
+def build(specs: Sequence[Spec], exports: Mapping[str, str] | None = None, folder: Path = Path()) -> Callable[[], None]:
+    """The program of the specs; `exports` maps an output to `resource.property`, `folder` has the files of contents."""
 
     def program() -> None:
         import pulumi
 
         made: dict[str, Any] = {}
         for spec in specs:
-            _declare(spec, made)
+            _declare(_with_contents(spec, folder), made)
         for name, path in (exports or {}).items():
             resource, _, key = path.partition(".")
             pulumi.export(name, getattr(made[resource], key))
 
     return program
+
+
+def _with_contents(spec: Spec, folder: Path) -> Spec:
+    found = {name: content_of(content, folder) for name, content in spec.get("contents", {}).items()}
+    return {**spec, "props": {**spec.get("props", {}), **found}} if found else spec
 
 
 def _declare(spec: Spec, made: dict[str, Any]) -> None:

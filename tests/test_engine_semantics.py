@@ -12,7 +12,7 @@ import yaml
 from bedplate.engine import Created, EmbeddedEngine, Outcome, Properties, StackRef
 from bedplate.problems import BedplateError
 from engine_cloud import Cloud, PlainExclusive, PlainThing, ops
-from engine_programs import RegionalProvider, build
+from engine_programs import RegionalProvider, build, write
 
 FOLDER = Path(__file__).parent / "cases/engine/semantics"
 CASES: list[dict[str, Any]] = [
@@ -40,7 +40,8 @@ class Bench:
         if "destroy" in update:
             return self.engine.destroy(stack)
         verb = self.engine.preview if preview else self.engine.up
-        return verb(stack, build(update["program"], update.get("exports")), update.get("config", {}))
+        program = build(update["program"], update.get("exports"), self.folder / "files")
+        return verb(stack, program, update.get("config", {}))
 
     def saved(self) -> list[dict[str, Any]]:
         from bedplate.engine.encoding import encode_resource
@@ -51,17 +52,17 @@ class Bench:
         return [encode_resource(resource, loaded.keys) for resource in loaded.snapshot.ordered()]
 
 
-def _agrees(wanted: Any, found: Any) -> bool:
+def agrees(wanted: Any, found: Any) -> bool:
     """Whether `found` has everything that `wanted` has; `absent` stands for a key that is not there."""
     if isinstance(wanted, dict) and isinstance(found, dict):
-        return all(k not in found if v == "absent" else k in found and _agrees(v, found[k]) for k, v in wanted.items())
+        return all(k not in found if v == "absent" else k in found and agrees(v, found[k]) for k, v in wanted.items())
     return bool(wanted == found)
 
 
 def _check_saved(wanted: dict[str, Any], bench: Bench) -> None:
     found = {r["urn"].split("::")[-1]: r for r in bench.saved() if not r.get("delete")}
     for name, fields in wanted.items():
-        assert _agrees(fields, found[name]), (name, fields, found[name])
+        assert agrees(fields, found[name]), (name, fields, found[name])
 
 
 def _check_after(update: dict[str, Any], bench: Bench, outcome: Outcome | None) -> None:
@@ -71,7 +72,7 @@ def _check_after(update: dict[str, Any], bench: Bench, outcome: Outcome | None) 
         assert sorted(id.rpartition("-")[0] for id in bench.cloud.things) == sorted(update["cloud"])
     if "things" in update:
         things = {t["name"]: t for t in bench.cloud.things.values()}
-        assert _agrees(update["things"], things), things
+        assert agrees(update["things"], things), things
     if "outputs" in update:
         assert outcome is not None
         assert outcome.outputs == update["outputs"]
@@ -101,6 +102,7 @@ def test_an_option_means_what_the_case_says_in_preview_and_update(case: dict[str
         bench.cloud.things[id] = dict(thing)
     for update in case["updates"]:
         bench.cloud.fail = {tuple(call) for call in update.get("fail", ())}
+        write(update.get("files", {}), tmp_path / "files")
         if "error" in update:
             if not update["error"].startswith("BP205") or "fail" not in update:
                 _refused(update, bench, preview=True)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bedplate.engine.assets import ARCHIVE_SIGNATURE, ASSET_SIGNATURE, SIGNATURE, Archive, Asset, from_map, to_map
 from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import (
     Begin,
@@ -25,7 +26,7 @@ from bedplate.engine.state import (
     Snapshot,
     timestamp,
 )
-from bedplate.engine.values import MASK, SECRET_SIGNATURE, SIGNATURE, Secret
+from bedplate.engine.values import MASK, SECRET_SIGNATURE, Secret
 
 # Field of ResourceState → key of the format, for what is left out when it is empty.
 _OPTIONAL = {
@@ -99,9 +100,11 @@ def _present(raw: Mapping[str, Any]) -> dict[str, Any]:
 def _encode(value: Any, keys: Keyring | None) -> Any:
     match value:
         case Secret():
-            text = json.dumps(value.value, separators=(",", ":"), sort_keys=True)
+            text = json.dumps(_encode(value.value, keys), separators=(",", ":"), sort_keys=True)
             sealed = {"plaintext": text} if keys is None else {"ciphertext": keys.encrypt(text)}
             return {SIGNATURE: SECRET_SIGNATURE, **sealed}
+        case Asset() | Archive():
+            return to_map(value)
         case Mapping():
             return {key: _encode(item, keys) for key, item in value.items()}
         case list() | tuple():
@@ -115,9 +118,11 @@ def _decode(value: Any, keys: Keyring | None) -> Any:
         case dict() if value.get(SIGNATURE) == SECRET_SIGNATURE:
             if keys is None:
                 return Secret(MASK)
-            return Secret(json.loads(value["plaintext"] if "plaintext" in value else keys.decrypt(value["ciphertext"])))
+            text = value["plaintext"] if "plaintext" in value else keys.decrypt(value["ciphertext"])
+            return Secret(_decode(json.loads(text), keys))
         case dict():
-            return {key: _decode(item, keys) for key, item in value.items()}
+            found = {key: _decode(item, keys) for key, item in value.items()}
+            return from_map(found) if value.get(SIGNATURE) in {ASSET_SIGNATURE, ARCHIVE_SIGNATURE} else found
         case list():
             return [_decode(item, keys) for item in value]
         case _:

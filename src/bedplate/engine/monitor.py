@@ -16,6 +16,7 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 
 from bedplate.engine.admission import Left
 from bedplate.engine.api import Event, EventSink
+from bedplate.engine.contents import hashed
 from bedplate.engine.deployment import Deployment
 from bedplate.engine.functions import Functions
 from bedplate.engine.goals import unsupported
@@ -156,7 +157,7 @@ class Monitor:
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         """Set the outputs of a component or of the stack."""
-        self._guarded(lambda: self._deployment.set_outputs(request.urn, from_struct(request.outputs)))
+        self._guarded(lambda: self._deployment.set_outputs(request.urn, hashed(from_struct(request.outputs))))
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bedplate.engine.aliases import alias_of
+from bedplate.engine.contents import hashed
 from bedplate.engine.goals import AliasSpec, Goal, seconds, unsupported
 from bedplate.engine.values import from_struct, from_value
 
@@ -40,7 +41,7 @@ def goal_of(request: Any, version: str = "") -> Goal:
         name=request.name,
         custom=request.custom,
         parent=request.parent,
-        inputs=from_struct(request.object),
+        inputs=hashed(from_struct(request.object)),
         dependencies=tuple(sorted(request.dependencies)),
         property_dependencies={k: tuple(sorted(v.urns)) for k, v in request.propertyDependencies.items()},
         version=request.version or version,

@@ -77,8 +77,8 @@ def bring_in(
     with place.held(begun.kind, clock):
         whole, current = True, Keyring(place.keys, None, environment, shared=place.shared)
         try:
-            # What a dead run left is folded first, so that it is in the backup.
-            current = Storage(place, begun, version, clock, environment).keys
+            # What the journal holds is folded first, so that it is in the backup.
+            current = Storage(place, begun, version, clock, environment, whole=True).keys
         except BedplateError as error:
             if error.problems[0].code not in {"BP211", "BP215"}:
                 raise

@@ -107,6 +107,36 @@ def test_a_run_that_fails_or_dies_goes_on_from_the_journal(tmp_path: Path) -> No
     assert [u.result for u in bench.engine.history(bench.stack)][:2] == ["succeeded", "failed"]
 
 
+def test_a_run_is_noted_once_whatever_is_noted_after_it(tmp_path: Path) -> None:
+    """A run that failed without doing anything stands in the history and not in the journal: no other is noted again."""
+    bench, program = lasting(tmp_path)
+
+    def fails() -> None:
+        raise ValueError("no")
+
+    refused(lambda: bench.engine.up(bench.stack, fails, {}), "BP201")
+    bench.up(program)
+    bench.up(program)
+    found = bench.engine.history(bench.stack)
+    assert [(u.number, u.result) for u in found] == [
+        (5, "failed"),
+        *((number, "succeeded") for number in (4, 3, 2, 1)),
+    ]
+
+
+def test_a_journal_that_lacks_a_run_in_its_middle_is_refused(tmp_path: Path) -> None:
+    """Each run names the one before it, so that none can be taken out."""
+    bench, program = lasting(tmp_path)
+    path = bench.stack.folder / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    first, second, third = [number for number, line in enumerate(lines) if b'{"journal":' in line]
+    assert first == 0
+    path.write_bytes(b"".join([*lines[:second], *lines[third:]]))
+    assert str(refused(lambda: bench.up(program), "BP211").where).endswith(f"journal.jsonl:{second + 1}")
+    bench.engine.repair(bench.stack)
+    assert names(bench) == {"a", "c"}
+
+
 def test_a_journal_cut_anywhere_is_refused(tmp_path: Path) -> None:
     """Cut at a line or within one, or gone: what ended is missing, so nothing is believed until it is repaired."""
     bench, program = lasting(tmp_path)

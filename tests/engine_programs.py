@@ -5,7 +5,9 @@ and `get: id` (read, not made) · `provider: name`, `providers: [names]` of spec
 `replaceWith` (names) · `zoneOf`, `triggeredBy` (whose address it is) · `transforms: [{props?, options?}]`, and with
 `type: StackTransform` or `InvokeTransform` on everything after it · `invoke: {token, args}`, `call: {token, of}`,
 `reference: stack` (its output `x`), which become the property `found` · `contents: {property: content}`, where a
-content is `{text}`, `{file}`, `{archive}` (a path below the case's folder), `{members: {name: content}}` or `{uri}`.
+content is `{text}`, `{file}`, `{archive}` (a path below the case's folder), `{members: {name: content}}` or `{uri}` ·
+`hooks: {before_create: [names], …}` of specs with `type: Hook` (`on_dry_run?`, `ignore_errors?`, `raises?`) or
+`ErrorHook` (`retries`), which say into `heard` what they are told.
 """
 
 from __future__ import annotations
@@ -112,15 +114,22 @@ def content_of(spec: Mapping[str, Any], folder: Path) -> Any:
             return pulumi.AssetArchive({name: content_of(each, folder) for name, each in spec["members"].items()})
 
 
-def build(specs: Sequence[Spec], exports: Mapping[str, str] | None = None, folder: Path = Path()) -> Callable[[], None]:
+def build(
+    specs: Sequence[Spec],
+    exports: Mapping[str, str] | None = None,
+    folder: Path = Path(),
+    heard: list[str] | None = None,
+) -> Callable[[], None]:
     """The program of the specs; `exports` maps an output to `resource.property`, `folder` has the files of contents."""
+    said = [] if heard is None else heard
 
     def program() -> None:
         import pulumi
 
         made: dict[str, Any] = {}
         for spec in specs:
-            _declare(_with_contents(spec, folder), made)
+            if not _declare_hook(spec, made, said):
+                _declare(_with_contents(spec, folder), made)
         for name, path in (exports or {}).items():
             resource, _, key = path.partition(".")
             pulumi.export(name, getattr(made[resource], key))
@@ -131,6 +140,34 @@ def build(specs: Sequence[Spec], exports: Mapping[str, str] | None = None, folde
 def _with_contents(spec: Spec, folder: Path) -> Spec:
     found = {name: content_of(content, folder) for name, content in spec.get("contents", {}).items()}
     return {**spec, "props": {**spec.get("props", {}), **found}} if found else spec
+
+
+def _declare_hook(spec: Spec, made: dict[str, Any], heard: list[str]) -> bool:
+    import pulumi
+
+    def hook(args: pulumi.ResourceHookArgs) -> None:
+        sizes = [_size(each) for each in (args.old_inputs, args.new_inputs, args.old_outputs, args.new_outputs)]
+        heard.append(" ".join([spec["name"], args.name, *sizes, *(["has an id"] if args.id else [])]))
+        if "raises" in spec:
+            raise ValueError(spec["raises"])
+
+    def error_hook(args: pulumi.ErrorHookArgs) -> bool:
+        heard.append(f"{spec['name']} {args.failed_operation} {args.name} {len(args.errors)}")
+        return len(args.errors) <= spec["retries"]
+
+    match spec.get("type"):
+        case "Hook":
+            options = pulumi.ResourceHookOptions(spec.get("on_dry_run", False), spec.get("ignore_errors", False))
+            made[spec["name"]] = pulumi.ResourceHook(spec["name"], hook, options)
+        case "ErrorHook":
+            made[spec["name"]] = pulumi.ErrorHook(spec["name"], error_hook)
+        case _:
+            return False
+    return True
+
+
+def _size(properties: Any) -> str:
+    return f"{properties['size']:g}" if properties and "size" in properties else "-"
 
 
 def _declare(spec: Spec, made: dict[str, Any]) -> None:
@@ -147,6 +184,8 @@ def _declare(spec: Spec, made: dict[str, Any]) -> None:
     match spec.get("type", "Thing"):
         case "Component":
             made[name] = pulumi.ComponentResource("test:index:Component", name, props, options)
+            if spec.get("outputs"):
+                made[name].register_outputs(spec["outputs"])
         case "Provider":
             made[name] = pulumi.ProviderResource("regional", name, props, options)
         case "Stash":
@@ -170,6 +209,9 @@ def _options(spec: Spec, made: Mapping[str, Any]) -> dict[str, Any]:
         options["aliases"] = [pulumi.Alias(**a) if isinstance(a, dict) else a for a in options["aliases"]]
     if "custom_timeouts" in options:
         options["custom_timeouts"] = pulumi.CustomTimeouts(**options["custom_timeouts"])
+    if "hooks" in spec:
+        bound = {kind: [made[name] for name in names] for kind, names in spec["hooks"].items()}
+        options["hooks"] = pulumi.ResourceHookBinding(**bound)
     if "transforms" in spec:
         options["transforms"] = [_transform(transform) for transform in spec["transforms"]]
     if "get" in spec:

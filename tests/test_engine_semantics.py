@@ -34,13 +34,14 @@ class Bench:
             providers={"regional": lambda: RegionalProvider(self.cloud)},
         )
         self.stack = StackRef("shop", "dev", folder / "dev")
+        self.heard: list[str] = []
 
     def run(self, update: dict[str, Any], *, preview: bool) -> Outcome:
         stack = StackRef("shop", update["stack"], self.folder / update["stack"]) if "stack" in update else self.stack
         if "destroy" in update:
             return self.engine.destroy(stack)
         verb = self.engine.preview if preview else self.engine.up
-        program = build(update["program"], update.get("exports"), self.folder / "files")
+        program = build(update["program"], update.get("exports"), self.folder / "files", self.heard)
         return verb(stack, program, update.get("config", {}))
 
     def saved(self) -> list[dict[str, Any]]:
@@ -73,6 +74,8 @@ def _check_after(update: dict[str, Any], bench: Bench, outcome: Outcome | None) 
     if "things" in update:
         things = {t["name"]: t for t in bench.cloud.things.values()}
         assert agrees(update["things"], things), things
+    if "heard" in update:
+        assert sorted(bench.heard) == update["heard"]
     if "outputs" in update:
         assert outcome is not None
         assert outcome.outputs == update["outputs"]
@@ -102,9 +105,12 @@ def test_an_option_means_what_the_case_says_in_preview_and_update(case: dict[str
         bench.cloud.things[id] = dict(thing)
     for update in case["updates"]:
         bench.cloud.fail = {tuple(call) for call in update.get("fail", ())}
+        bench.cloud.failing = dict(update.get("failing", {}))
         write(update.get("files", {}), tmp_path / "files")
+        bench.heard.clear()
         if "error" in update:
-            if not update["error"].startswith("BP205") or "fail" not in update:
+            # What the cloud refuses, and what hooks raise, comes to light in an update only.
+            if update["error"] != "BP227" and not (update["error"] == "BP205" and "fail" in update):
                 _refused(update, bench, preview=True)
             _refused(update, bench, preview=False)
             _check_after(update, bench, None)
@@ -113,7 +119,10 @@ def test_an_option_means_what_the_case_says_in_preview_and_update(case: dict[str
         if "destroy" not in update:
             _same_steps(update, bench.run(update, preview=True), "preview")
         assert bench.cloud.things == before
+        if "heard_before" in update:
+            assert sorted(bench.heard) == sorted(update["heard_before"])
         bench.cloud.calls.clear()
+        bench.heard.clear()
         outcome = bench.run(update, preview=False)
         _same_steps(update, outcome)
         _check_after(update, bench, outcome)

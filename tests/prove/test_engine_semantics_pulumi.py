@@ -27,7 +27,7 @@ from pulumi_support import environment, needs_cli
 from test_engine_semantics import CASES, agrees
 
 # What each engine writes for itself: times, the places in the program, and what only one of them asks for.
-_OWN = {"created", "modified", "sourcePosition", "stackTrace", "resourceHooks", "aliases"}
+_OWN = {"created", "modified", "sourcePosition", "stackTrace", "aliases"}
 # What the engines do differently, on purpose; the notes of the engine say why.
 DIFFERENT = {
     "paths: what is no path is refused": "Pulumi leaves such a path out",
@@ -61,16 +61,24 @@ def _told(engine: Any, folder: Path, cloud: Cloud, update: dict[str, Any]) -> di
     """What an update does, or that it is refused, and what the state says afterwards."""
     stack = StackRef("shop", update.get("stack", "dev"), folder / update.get("stack", "dev"))
     cloud.fail = {tuple(call) for call in update.get("fail", ())}
+    cloud.failing = dict(update.get("failing", {}))
+    heard: list[str] = []
     try:
         if "destroy" in update:
             return {"steps": sorted(ops(engine.destroy(stack))), "cloud": _cloud(cloud)}
-        program = build(update["program"], update.get("exports"), folder.parent / "files")
+        program = build(update["program"], update.get("exports"), folder.parent / "files", heard)
         outcome = engine.up(stack, program, update.get("config", {}))
     except BedplateError:
-        return {"refused": True, "cloud": _cloud(cloud)}
+        return {"refused": True, "cloud": _cloud(cloud), "heard": sorted(heard)}
     told = ops(outcome) if update.get("ordered") else sorted(ops(outcome))
     state = _normal(engine.export_state(stack)["deployment"]["resources"])
-    return {"steps": told, "outputs": dict(outcome.outputs), "state": state, "cloud": _cloud(cloud)}
+    return {
+        "steps": told,
+        "outputs": dict(outcome.outputs),
+        "state": state,
+        "cloud": _cloud(cloud),
+        "heard": sorted(heard),
+    }
 
 
 def _cloud(cloud: Cloud) -> list[str]:

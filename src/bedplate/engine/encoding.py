@@ -51,7 +51,7 @@ _LISTS = {
     "replace_on_changes": "replaceOnChanges",
     "hide_diff": "hideDiff",
 }
-_MAPS = {"inputs", "outputs", "propertyDependencies", "replacementTrigger"}
+_MAPS = {"inputs", "outputs", "propertyDependencies", "replacementTrigger", "resourceHooks"}
 _KNOWN = {"urn", "type", "custom", "id", *_MAPS} | {
     *_OPTIONAL.values(),
     *_LISTS.values(),
@@ -71,6 +71,8 @@ def encode_resource(resource: ResourceState, keys: Keyring | None) -> dict[str, 
     raw |= {key: list(getattr(resource, name)) for name, key in _LISTS.items() if getattr(resource, name)}
     if resource.replacement_trigger is not None:
         raw["replacementTrigger"] = _encode(resource.replacement_trigger, keys)
+    if resource.hooks:
+        raw["resourceHooks"] = {kind: list(names) for kind, names in resource.hooks.items()}
     if resource.property_dependencies:
         raw["propertyDependencies"] = {k: list(v) for k, v in sorted(resource.property_dependencies.items())}
     return raw
@@ -86,6 +88,7 @@ def decode_resource(raw: Mapping[str, Any], keys: Keyring | None) -> ResourceSta
         inputs=_decode(raw.get("inputs") or {}, keys),
         outputs=_decode(raw.get("outputs") or {}, keys),
         property_dependencies={k: tuple(v or ()) for k, v in (raw.get("propertyDependencies") or {}).items()},
+        hooks={kind: tuple(names or ()) for kind, names in (raw.get("resourceHooks") or {}).items()},
         replacement_trigger=_decode(raw.get("replacementTrigger"), keys),
         extra={key: value for key, value in raw.items() if key not in _KNOWN},
         **_present(raw),

@@ -61,6 +61,7 @@ class Goal:
     hide_diffs: tuple[str, ...] = ()
     additional_secret_outputs: tuple[str, ...] = ()
     custom_timeouts: Mapping[str, float] = field(default_factory=dict)
+    hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     aliases: tuple[AliasSpec, ...] = ()
 
     @property

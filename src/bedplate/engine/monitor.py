@@ -16,6 +16,7 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 
 from bedplate.engine.admission import Left
 from bedplate.engine.api import Event, EventSink
+from bedplate.engine.callbacks import Callbacks, error_hook_of, hook_of
 from bedplate.engine.contents import hashed
 from bedplate.engine.deployment import Deployment
 from bedplate.engine.functions import Functions
@@ -38,13 +39,11 @@ _FEATURES = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_TRANSFORMS,
     resource_pb2.RESOURCE_MONITOR_FEATURE_INVOKE_TRANSFORMS,
     resource_pb2.RESOURCE_MONITOR_FEATURE_PARAMETERIZATION,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS,
 )
 # Methods of the service → what a program did to call them.
-_REFUSED = {
-    "ExistsResource": "asking whether a resource exists",
-    "RegisterResourceHook": "a resource hook",
-    "RegisterErrorHook": "an error hook",
-}
+_REFUSED = {"ExistsResource": "asking whether a resource exists"}
 # Names of the features for SDKs that ask one by one.
 _NAMES = {
     "secrets",
@@ -55,6 +54,8 @@ _NAMES = {
     "transforms",
     "invokeTransforms",
     "parameterization",
+    "resourceHooks",
+    "errorHooks",
 }
 
 
@@ -79,7 +80,8 @@ class Monitor:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._transforms = Transforms()
+        self._callbacks = Callbacks()
+        self._transforms = Transforms(self._callbacks)
         self._functions = Functions(deployment)
         self._versions: dict[str, str] = {}
 
@@ -120,9 +122,23 @@ class Monitor:
         self._versions[reference] = request.version
         return resource_pb2.RegisterPackageResponse(ref=reference)
 
+    def RegisterResourceHook(self, request: Any) -> Any:
+        """A function that runs before or after steps. On the loop's thread."""
+        self._guarded(lambda: self._deployment.operations.hooks.add(hook_of(request, self._callbacks)))
+        return empty_pb2.Empty()
+
+    def RegisterErrorHook(self, request: Any) -> Any:
+        """A function that is asked when a step has failed. On the loop's thread."""
+        self._guarded(lambda: self._deployment.operations.hooks.add(error_hook_of(request, self._callbacks)))
+        return empty_pb2.Empty()
+
     def SignalAndWaitForShutdown(self, _request: Any) -> Any:
-        """The program is over. What comes after happens outside of it."""
-        self._transforms.close()
+        """The program is over. What comes after happens outside of it, but for what needs its functions."""
+        try:
+            if self._deployment.operations.hooks:
+                self._guarded(self._deployment.finish_early)
+        finally:
+            self._callbacks.close()
         return empty_pb2.Empty()
 
     def RegisterResource(self, request: Any) -> Any:
@@ -178,6 +194,7 @@ class Monitor:
         except Left:
             raise
         except Stopped:
+            self._deployment.turned_away = True
             raise Refusal("another resource has failed, or the run was stopped") from None
         except BedplateError as error:
             self._deployment.fail_once(error)

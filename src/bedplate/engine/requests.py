@@ -17,9 +17,18 @@ from bedplate.engine.values import from_struct, from_value
 _UNSUPPORTED = {
     "remote": "a remote component",
     "state_migrations": "stateMigrations",
-    "hooks": "resource hooks",
     "envVarMappings": "envVarMappings",
     "pluginDownloadURL": "pluginDownloadURL",
+}
+# Field of ResourceHooksBinding → the kind of hook as it stands in state.
+_KINDS = {
+    "before_create": "BeforeCreate",
+    "after_create": "AfterCreate",
+    "before_update": "BeforeUpdate",
+    "after_update": "AfterUpdate",
+    "before_delete": "BeforeDelete",
+    "after_delete": "AfterDelete",
+    "on_error": "OnError",
 }
 
 
@@ -59,6 +68,7 @@ def goal_of(request: Any, version: str = "") -> Goal:
         hide_diffs=tuple(request.hideDiffs),
         additional_secret_outputs=tuple(sorted(request.additionalSecretOutputs)),
         custom_timeouts=_timeouts(request),
+        hooks={_KINDS[kind.name]: tuple(names) for kind, names in request.hooks.ListFields()},
         aliases=(*(AliasSpec(urn=urn) for urn in request.aliasURNs), *map(alias_of, request.aliases)),
     )
 

@@ -42,6 +42,8 @@ class ResourceState:
     ignore_changes: tuple[str, ...] = ()
     replace_on_changes: tuple[str, ...] = ()
     hide_diff: tuple[str, ...] = ()
+    hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of hooks, by `BeforeCreate` and so on, and `OnError`."""
     custom_timeouts: Mapping[str, float] = field(default_factory=dict)
     """Seconds, by `create`, `read`, `update`, `delete`."""
     created: str = ""

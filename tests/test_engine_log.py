@@ -108,7 +108,7 @@ def test_a_run_that_fails_or_dies_goes_on_from_the_journal(tmp_path: Path) -> No
 
 
 def test_a_run_is_noted_once_whatever_is_noted_after_it(tmp_path: Path) -> None:
-    """A run that failed without doing anything stands in the history and not in the journal: no other is noted again."""
+    """A run that failed without doing anything stands in the history only: none before it is noted again."""
     bench, program = lasting(tmp_path)
 
     def fails() -> None:

@@ -168,7 +168,7 @@ class ProcessResource(Resource):
         config = self._paths.config(name)
         spec = ProcessSpec(
             name=name,
-            argv=(sys.executable, "-I", "-m", required(self.type, inputs, "module", str), str(config)),
+            argv=(_python(), "-I", "-m", required(self.type, inputs, "module", str), str(config)),
             config=str(config),
             content=json.dumps(inputs["config"], indent=1, sort_keys=True),
             listen=int(port) if port and inputs.get("listens") else None,
@@ -182,6 +182,13 @@ class ProcessResource(Resource):
         compared = replace(spec, content=json.dumps(_without_places(inputs["config"]), sort_keys=True))
         wanted = json.dumps([compared.to_json(), inputs.get("triggers")], sort_keys=True, default=str)
         return replace(spec, digest=hashlib.sha256(wanted.encode()).hexdigest())
+
+
+def _python() -> str:
+    """This interpreter by one of its names, whichever the command that asks was started by (`python`, `python3`)."""
+    found = Path(sys.executable)
+    named = found.with_name("python3")
+    return str(named if named.exists() and named.samefile(found) else found)
 
 
 def _sandboxed(spec: ProcessSpec, wanted: Properties, config: Path) -> ProcessSpec:

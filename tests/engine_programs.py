@@ -7,11 +7,13 @@ and `get: id` (read, not made) · `provider: name`, `providers: [names]` of spec
 `reference: stack` (its output `x`), which become the property `found` · `contents: {property: content}`, where a
 content is `{text}`, `{file}`, `{archive}` (a path below the case's folder), `{members: {name: content}}` or `{uri}` ·
 `hooks: {before_create: [names], …}` of specs with `type: Hook` (`on_dry_run?`, `ignore_errors?`, `raises?`) or
-`ErrorHook` (`retries`), which say into `heard` what they are told.
+`ErrorHook` (`retries`), which say into `heard` what they are told · `package: {plugin, name, value, url?, extension?}`
+which the spec comes from (2.0.0 of a plugin 1.0.0), and `of: package` of a provider.
 """
 
 from __future__ import annotations
 
+import base64
 import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +53,11 @@ class RegionalProvider(Provider):
     """Its resources are made in `region`; another region is another place. `zone` may change in place."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._cloud, self._region = cloud, ""
+        self._cloud, self._region, self._kinds = cloud, "", {"regional": ""}
+
+    def parameterize(self, name: str, version: str, value: bytes) -> str:
+        self._kinds[name] = f"{value.decode()} "
+        return name
 
     def check_config(self, urn: str, news: Properties, olds: Properties | None) -> Checked:
         unknown = tuple(CheckFailure(key, "is unknown") for key in news if key not in {"region", "zone", "version"})
@@ -64,7 +70,7 @@ class RegionalProvider(Provider):
         self._region = inputs["region"]
 
     def resource(self, subject: Subject) -> Resource:
-        return Regional(self._cloud, self._region, subject.timeouts)
+        return Regional(self._cloud, self._kinds[subject.type.partition(":")[0]] + self._region, subject.timeouts)
 
     def invoke(self, token: str, args: Properties, *, preview: bool) -> Invoked:
         if "bad" in args:
@@ -187,12 +193,26 @@ def _declare(spec: Spec, made: dict[str, Any]) -> None:
             if spec.get("outputs"):
                 made[name].register_outputs(spec["outputs"])
         case "Provider":
-            made[name] = pulumi.ProviderResource("regional", name, props, options)
+            package = spec.get("of", "regional")
+            made[name] = pulumi.ProviderResource(package, name, props, options, package_ref=_package(spec))
         case "Stash":
             made[name] = pulumi.Stash(name, options, spec["input"])
         case kind:
             props = {"name": name, **_OUTPUTS, **props, **_computed(spec, made)}
-            made[name] = pulumi.CustomResource(TYPES.get(kind, kind), name, props, options)
+            made[name] = pulumi.CustomResource(TYPES.get(kind, kind), name, props, options, package_ref=_package(spec))
+
+
+def _package(spec: Spec) -> Any:
+    """The reference of the package that the spec names, if it names one."""
+    import pulumi
+
+    if "package" not in spec:
+        return None
+    value = base64.b64encode(spec["package"]["value"].encode()).decode()
+    plugin, name = spec["package"]["plugin"], spec["package"]["name"]
+    return pulumi.runtime.register_package(
+        plugin, "1.0.0", spec["package"].get("url", ""), name, "2.0.0", value, spec["package"].get("extension", False)
+    )
 
 
 def _options(spec: Spec, made: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,49 @@ def test_a_package_without_a_plugin_is_named(shop: Shop) -> None:
     with pytest.raises(BedplateError, match="no provider plugin for the package crate") as missing:
         shop.up(program)
     assert "pulumi-resource-crate on PATH" in missing.value.problems[0].detail
+
+
+def test_the_place_to_get_a_plugin_from_is_in_what_to_do(shop: Shop) -> None:
+    """Nothing is downloaded: the command that installs a missing plugin names its version and its server."""
+
+    def program() -> None:
+        import pulumi
+
+        options = pulumi.ResourceOptions(plugin_download_url="https://example.invalid/x", version="1.2.3")
+        pulumi.CustomResource("crate:index:Crate", "a", {}, options)
+
+    with pytest.raises(BedplateError) as missing:
+        shop.up(program)
+    fix = missing.value.problems[0].fix
+    assert "pulumi plugin install resource crate 1.2.3 --server https://example.invalid/x" in fix
+
+
+def test_a_plugin_sees_variables_under_the_names_that_its_provider_maps(shop: Shop) -> None:
+    """`env_var_mappings` gives one variable the value of another, for that provider's plugin alone, and is in state."""
+    body = """
+    import os, plugin_support
+    given, plain = os.environ.get("BOX_LABEL", "none"), plugin_support.Box.check
+    def check(self, news, olds):
+        return plain(self, {"label": given, **news}, olds)
+    plugin_support.Box.check = check
+    plugin_support.main()
+    """
+    install(shop.root / "bin", body=textwrap.dedent(body))
+    shop.environment |= {"BOX_LABEL": "outside", "MY_LABEL": "mapped"}
+
+    def program() -> None:
+        import pulumi
+
+        where = {"folder": str(shop.folder("things"))}
+        for name, mappings in (("plain", None), ("mapped", {"MY_LABEL": "BOX_LABEL", "NO_LABEL": "BOX_LABEL"})):
+            provider = pulumi.ProviderResource("shelf", name, where, pulumi.ResourceOptions(env_var_mappings=mappings))
+            pulumi.CustomResource(Box.type, name, {"name": name}, pulumi.ResourceOptions(provider=provider))
+
+    shop.up(program)
+    labels = {r["inputs"]["name"]: r["inputs"]["label"] for r in shop.state()["resources"] if r["type"] == Box.type}
+    assert labels == {"plain": "outside", "mapped": "mapped"}
+    kept = [r["inputs"].get("__internal") for r in shop.state()["resources"] if "providers:shelf" in r["type"]]
+    assert {"envVarMappings": {"MY_LABEL": "BOX_LABEL", "NO_LABEL": "BOX_LABEL"}} in kept
 
 
 def test_a_resource_of_a_plugin_is_read_by_its_id(shop: Shop) -> None:

@@ -72,7 +72,9 @@ def _told(engine: Any, folder: Path, cloud: Cloud, update: dict[str, Any]) -> di
         return {"refused": True, "cloud": _cloud(cloud), "heard": sorted(heard)}
     told = ops(outcome) if update.get("ordered") else sorted(ops(outcome))
     state = _normal(engine.export_state(stack)["deployment"]["resources"])
+    explicit = [r["inputs"] for r in state if r["type"].startswith("pulumi:providers:") and "parent" in r]
     return {
+        "explicit": explicit,
         "steps": told,
         "outputs": dict(outcome.outputs),
         "state": state,
@@ -96,7 +98,7 @@ def _normal(value: Any) -> Any:
                 kept.pop("id", None)
             return kept | {"urn": urn}
         case dict():
-            return {k: _normal(v) for k, v in value.items() if k != "__internal"}
+            return {k: _normal(v) for k, v in value.items()}
         case list():
             return sorted(map(_normal, value), key=repr)
         case str():

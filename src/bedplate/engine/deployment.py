@@ -20,7 +20,6 @@ from bedplate.engine.diffing import diff_properties, same
 from bedplate.engine.faults import problems_of
 from bedplate.engine.goals import Goal, StackId
 from bedplate.engine.hooks import Moment
-from bedplate.engine.instances import VERSION
 from bedplate.engine.operations import NO_DIFF, Operations, protected, step_of
 from bedplate.engine.paths import keep_old
 from bedplate.engine.provider import UNKNOWN, Diff
@@ -88,8 +87,8 @@ class Deployment:
     def _register(self, goal: Goal, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
         if not goal.custom:
             return self._register_component(wanted, old)
-        if goal.is_provider and goal.version:
-            goal = replace(goal, inputs={**goal.inputs, VERSION: goal.version})
+        if goal.is_provider:
+            goal = replace(goal, inputs={**goal.inputs, **goal.origin.inputs()})
         state = self.decider.decide(goal, wanted, old)
         if goal.is_provider:
             self.providers.note(state)

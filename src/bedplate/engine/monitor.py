@@ -21,7 +21,8 @@ from bedplate.engine.contents import hashed
 from bedplate.engine.deployment import Deployment
 from bedplate.engine.functions import Functions
 from bedplate.engine.goals import unsupported
-from bedplate.engine.requests import goal_of, read_goal_of
+from bedplate.engine.origins import Origin
+from bedplate.engine.requests import NOWHERE, goal_of, package_of, read_goal_of
 from bedplate.engine.running import Stopped
 from bedplate.engine.state import ResourceState
 from bedplate.engine.transforms import Transforms
@@ -83,7 +84,7 @@ class Monitor:
         self._callbacks = Callbacks()
         self._transforms = Transforms(self._callbacks)
         self._functions = Functions(deployment)
-        self._versions: dict[str, str] = {}
+        self._packages: dict[str, Origin] = {}
 
     def __getattr__(self, method: str) -> Callable[[Any], NoReturn]:
         if method not in _REFUSED:
@@ -113,13 +114,11 @@ class Monitor:
         return empty_pb2.Empty()
 
     def RegisterPackage(self, request: Any) -> Any:
-        """A reference that stands for the version of a package in later requests. On the loop's thread."""
-        if request.HasField("parameterization") or request.HasField("extension"):
-            self._refuse(unsupported(f"the parameterized package {request.name}"))
-        if request.download_url:
-            self._refuse(unsupported(f"pluginDownloadURL of the package {request.name}"))
-        reference = f"{request.name}@{request.version}"
-        self._versions[reference] = request.version
+        """A reference that stands for a package in later requests. On the loop's thread."""
+        origin = self._guarded(lambda: package_of(request))
+        known = (reference for reference, other in self._packages.items() if other == origin)
+        reference = next(known, f"{request.name}@{len(self._packages)}")
+        self._packages[reference] = origin
         return resource_pb2.RegisterPackageResponse(ref=reference)
 
     def RegisterResourceHook(self, request: Any) -> Any:
@@ -159,14 +158,14 @@ class Monitor:
 
     def _register(self, request: Any) -> ResourceState:
         asked = self._transforms.resource(request)
-        state = self._deployment.register(goal_of(asked, self._version(request)))
+        state = self._deployment.register(goal_of(asked, self._origin(request)))
         self._transforms.note(state.urn, request)
         return state
 
     def ReadResource(self, request: Any) -> Any:
         """Read a resource that the stack does not own."""
         try:
-            state = self._guarded(lambda: self._deployment.read(read_goal_of(request, self._version(request))))
+            state = self._guarded(lambda: self._deployment.read(read_goal_of(request, self._origin(request))))
         except Left as left:
             return resource_pb2.ReadResourceResponse(**_left(left), properties=to_struct(left.inputs))
         return resource_pb2.ReadResourceResponse(urn=state.urn, id=state.id, properties=to_struct(state.outputs))
@@ -179,14 +178,14 @@ class Monitor:
     def Invoke(self, request: Any) -> Any:
         """Call a function of a package."""
         asked = self._guarded(lambda: self._transforms.invoke(request))
-        return self._guarded(lambda: self._functions.invoke(asked, self._version(request)))
+        return self._guarded(lambda: self._functions.invoke(asked, self._origin(request)))
 
     def Call(self, request: Any) -> Any:
         """Call a method of a resource."""
-        return self._guarded(lambda: self._functions.call(request, self._version(request)))
+        return self._guarded(lambda: self._functions.call(request, self._origin(request)))
 
-    def _version(self, request: Any) -> str:
-        return self._versions.get(request.packageRef, "")
+    def _origin(self, request: Any) -> Origin:
+        return self._packages.get(request.packageRef, NOWHERE)
 
     def _guarded(self, call: Callable[[], T]) -> T:
         try:

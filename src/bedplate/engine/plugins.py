@@ -19,6 +19,7 @@ from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from bedplate.engine.finding import find
+from bedplate.engine.origins import Origin
 from bedplate.engine.packages import ENGINES, Invoked, Provider, Subject
 from bedplate.engine.pluginprocess import START, Log, PluginProcess
 from bedplate.engine.provider import UNKNOWN, Checked, Created, Diff, Properties, ReadResult, Resource, Unsettled
@@ -31,9 +32,15 @@ _NO_ANSWER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EX
 _SEED = 32  # random bytes with which a provider makes names
 
 
-def opener(environment: Mapping[str, str], log: Log) -> Callable[[str, str], Provider]:
+def opener(environment: Mapping[str, str], log: Log) -> Callable[[str, Origin], Provider]:
     """Opens plugins found in `environment`; their messages go to `log`."""
-    return lambda package, version: Plugin(package, find(package, version, environment), environment, log)
+
+    def start(package: str, origin: Origin) -> Provider:
+        version = origin.version if origin.parameter is None else origin.plugin_version
+        executable = find(package, version, environment, origin.url)
+        return Plugin(package, executable, origin.environment(environment), log)
+
+    return start
 
 
 class Plugin(Provider):
@@ -96,6 +103,14 @@ class Plugin(Provider):
             case _:
                 return BedplateError(*problems_in(text))
         return BedplateError(problem)
+
+    def parameterize(self, name: str, version: str, value: bytes) -> str:
+        """Hand the parameter over."""
+        parameters = pb.ParameterizeRequest.ParametersValue(name=name, version=version, value=value)
+        made: str = self.call("Parameterize", pb.ParameterizeRequest(value=parameters)).name
+        # Its configuration is that of the package that it has become.
+        self.package = made
+        return made
 
     def schema(self) -> Mapping[str, Any]:
         """The package's schema."""

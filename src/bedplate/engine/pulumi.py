@@ -100,9 +100,15 @@ class PulumiEngine:
 
     def destroy(self, stack: StackRef, *, options: Options = DEFAULTS, on_event: EventSink | None = None) -> Outcome:
         """Delete every resource, and at the end the stack itself, unless only some were to go."""
-        chosen = _arguments(options, "targets", "refresh", "continue_on_error")
-        outcome = self._without_program(stack, "destroy", chosen, on_event)
-        if not options.targets:
+        chosen = _arguments(options, "targets", "excludes", "refresh", "continue_on_error")
+        # The CLI has it and the Automation API has not.
+        excludes = [f"--exclude={urn}" for urn in chosen.pop("exclude", ())]
+        if "exclude_dependents" in chosen:
+            what = "Pulumi cannot leave out of a destroy what depends on an excluded resource"
+            raise BedplateError(Problem("BP264", what, fix="name each resource that is to stay"))
+        with self._cli.adding("destroy", excludes):
+            outcome = self._without_program(stack, "destroy", chosen, on_event)
+        if not options.targets and not options.excludes:
             self.forget(stack)
             (stack.folder / KEY_FILE).unlink(missing_ok=True)
         return outcome

@@ -87,7 +87,7 @@ def bench(tmp_path: Path) -> Iterator[CliBench]:
 
 @needs_cli
 def test_the_second_ctrl_c_ends_the_cli_at_once(bench: CliBench) -> None:
-    """While a create hangs: the run ends, and Pulumi's state has the operation as pending. Of the first, test_engine_pulumi."""
+    """While a create hangs: the run ends, and Pulumi's state has the operation as pending."""
     begun = Begun(lambda: bench.engine.up(bench.stack, build([{"name": "a"}]), {}), Slow.begun.is_set)
     bench.engine.cancel()
     time.sleep(0.5)

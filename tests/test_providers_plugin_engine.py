@@ -312,3 +312,56 @@ def test_a_server_of_other_hands_is_understood(shop: Shop) -> None:
     changed = shop.up(program(5), {})
     assert ([step.op for step in changed.changes], changed.outputs["twice"]) == (["update"], 10)
     assert [step.op for step in shop.engine.destroy(shop.stack).changes] == ["delete", "delete"]
+
+
+def test_a_plugin_gets_contents_to_make_and_hashes_to_compare(shop: Shop) -> None:
+    """A create and an update bring the content of an asset; to compare, to delete and of before only its hash comes."""
+    body = """
+    import plugin_support
+    from pathlib import Path
+    from bedplate.engine import Created
+    from bedplate.engine.assets import Asset
+
+    def say(self, method, *values):
+        told = ["content" if Asset(v["doc"].hash) != v["doc"] else "hash" for v in values]
+        with Path(self.folder, "told").open("a") as file:
+            file.write(f"{method}: {' '.join(told)}\\n")
+
+    class Box(plugin_support.Box):
+        def diff(self, id, old_inputs, old_outputs, news):
+            say(self, "diff", old_inputs, old_outputs, news)
+            return plugin_support.diff_properties(old_inputs, news)
+        def create(self, news):
+            say(self, "create", news)
+            return Created("made", dict(news))
+        def update(self, id, old_inputs, old_outputs, news):
+            say(self, "update", old_inputs, old_outputs, news)
+            return dict(news)
+        def delete(self, id, outputs):
+            say(self, "delete", outputs)
+
+    plugin_support.Box = Box
+    plugin_support.main()
+    """
+    install(shop.root / "bin", body=textwrap.dedent(body))
+
+    def program(text: str) -> Callable[[], None]:
+        def run() -> None:
+            import pulumi
+
+            pulumi.CustomResource(Box.type, "a", {"name": "a", "doc": pulumi.StringAsset(text)})
+
+        return run
+
+    shop.up(program("one"))
+    assert shop.up(program("one")).changes == ()
+    shop.up(program("two"))
+    shop.engine.destroy(shop.stack)
+    told = (shop.folder("things") / "told").read_text().splitlines()
+    assert told == [
+        "create: content",
+        "diff: hash hash hash",
+        "diff: hash hash hash",
+        "update: hash hash content",
+        "delete: hash",
+    ]

@@ -20,12 +20,13 @@ from bedplate.engine.diffing import diff_properties, same
 from bedplate.engine.faults import problems_of
 from bedplate.engine.goals import Goal, StackId
 from bedplate.engine.hooks import Moment
-from bedplate.engine.operations import NO_DIFF, Operations, protected, step_of
+from bedplate.engine.operations import Operations, protected
 from bedplate.engine.paths import keep_old
 from bedplate.engine.provider import UNKNOWN, Diff
 from bedplate.engine.providing import Providers, is_default
 from bedplate.engine.running import Stopped
 from bedplate.engine.state import STACK_TYPE, Mark, Put, Rename, ResourceState
+from bedplate.engine.steps import NO_DIFF, step_of
 from bedplate.engine.taking import get
 from bedplate.engine.values import contains, plain
 from bedplate.problems import BedplateError, Problem

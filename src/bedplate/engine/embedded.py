@@ -18,7 +18,7 @@ from bedplate.engine.deployment import Deployment
 from bedplate.engine.goals import StackId
 from bedplate.engine.history import Begun, whoami
 from bedplate.engine.instances import Instances
-from bedplate.engine.operations import Operations, same_step
+from bedplate.engine.operations import Operations
 from bedplate.engine.origins import Origin
 from bedplate.engine.packages import Packages, Provider
 from bedplate.engine.pending import resolve
@@ -30,6 +30,7 @@ from bedplate.engine.repair import foreseen, mend, tidy
 from bedplate.engine.running import Run, Stopped, stopped_error
 from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState, Snapshot
+from bedplate.engine.steps import same_step
 from bedplate.engine.storage import Ledger, Loaded, Storage, history, load, opened
 from bedplate.engine.targets import Selection
 from bedplate.engine.transfer import bring_in, exported

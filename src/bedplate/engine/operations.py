@@ -16,7 +16,6 @@ from bedplate.engine.faults import problems_of
 from bedplate.engine.hooks import Hooks, Moment
 from bedplate.engine.instances import Instances
 from bedplate.engine.ordering import delete_in_order
-from bedplate.engine.paths import hide
 from bedplate.engine.provider import UNKNOWN, Created, Diff, Incomplete, Resource, Unsettled
 from bedplate.engine.running import Run, Stopped
 from bedplate.engine.state import (
@@ -30,12 +29,12 @@ from bedplate.engine.state import (
     Settle,
     timestamp,
 )
+from bedplate.engine.steps import NO_DIFF, delete_op, step_of
 from bedplate.engine.storage import Ledger
-from bedplate.engine.values import annotate, contains, masked, plain, seal
+from bedplate.engine.values import annotate, contains, plain, seal
 from bedplate.problems import BedplateError, Problem
 
 T = TypeVar("T")
-NO_DIFF = Diff()
 
 
 @dataclass
@@ -210,7 +209,7 @@ class Operations:
 
     def _delete_one(self, old: ResourceState) -> None:
         # What is only forgotten needs no type, so that a state outlives the types in it.
-        self.delete(self.instances.resource(old) if self.removes(old) else None, old, _delete_op(old))
+        self.delete(self.instances.resource(old) if self.removes(old) else None, old, delete_op(old))
 
     def removes(self, old: ResourceState) -> bool:
         """Whether deleting this calls its provider: it is ours, and nothing else takes it along."""
@@ -282,35 +281,6 @@ class _Running:
             self.operations.emit(Event("done", self.step))
         else:
             self.operations.emit(Event("failed", self.step, str(error)))
-
-
-def step_of(
-    op: str, state: ResourceState, diff: Diff = NO_DIFF, old: ResourceState | None = None, *, gone: bool = False
-) -> Step:
-    return Step(
-        op=op,
-        urn=state.urn,
-        type=state.type,
-        name=state.name,
-        diff=diff.properties,
-        note=diff.note,
-        old_inputs=hide(masked(old.inputs), state.hide_diff) if old else None,
-        new_inputs=None if gone else hide(masked(state.inputs), state.hide_diff),
-        old_outputs=hide(masked(old.outputs), state.hide_diff) if old else None,
-    )
-
-
-def same_step(state: ResourceState) -> Step:
-    """A resource in state as a `same` step."""
-    return step_of("same", state, NO_DIFF, state)
-
-
-def _delete_op(old: ResourceState) -> str:
-    if old.pending_replacement:
-        return "remove-pending-replace"
-    if old.external:
-        return "discard-replaced" if old.delete else "discard"
-    return "delete-replaced" if old.delete else "delete"
 
 
 def protected(state: ResourceState, what: str) -> BedplateError:

@@ -144,7 +144,7 @@ class PulumiEngine:
 
     def resources(self, stack: StackRef) -> tuple[Step, ...]:
         """The resources in state, each as a `same` step, secrets masked, needed ones first."""
-        from bedplate.engine.operations import same_step
+        from bedplate.engine.steps import same_step
 
         return tuple(same_step(state) for state in self._states(stack) if not state.type.startswith(PROVIDER_PREFIX))
 

@@ -93,3 +93,11 @@ def test_contents_of_which_only_the_hash_is_known_say_so() -> None:
     """What a provider gets to compare cannot be read, and the error says why."""
     assert "nothing but its hash" in refused(Asset("abc").read, "BP225").summary
     assert "nothing but its hash" in refused(lambda: list(Archive("abc").files()), "BP225").summary
+
+
+def test_of_two_contents_with_one_name_the_first_counts() -> None:
+    """A name that comes twice, by two archives in one, is in the hash once."""
+    inner = Archive(assets={"x": Asset(text="first")})
+    twice = hashed(Archive(assets={"lib": inner, "lib/x": Asset(text="second")}))
+    assert twice.hash == hashed(Archive(assets={"lib": inner})).hash
+    assert twice.hash != hashed(Archive(assets={"lib/x": Asset(text="second")})).hash

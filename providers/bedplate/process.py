@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +27,7 @@ from bedplate.engine.provider import (
     Resource,
 )
 from bedplate.problems import BedplateError
+from bedplate.runtime.interpreter import interpreter
 from bedplate.runtime.supervisor.client import SupervisorClient
 from bedplate.runtime.supervisor.spec import READY_FD, ProcessSpec, SandboxBounds, encode_files
 
@@ -168,7 +168,7 @@ class ProcessResource(Resource):
         config = self._paths.config(name)
         spec = ProcessSpec(
             name=name,
-            argv=(_python(), "-I", "-m", required(self.type, inputs, "module", str), str(config)),
+            argv=(interpreter(), "-I", "-m", required(self.type, inputs, "module", str), str(config)),
             config=str(config),
             content=json.dumps(inputs["config"], indent=1, sort_keys=True),
             listen=int(port) if port and inputs.get("listens") else None,
@@ -182,13 +182,6 @@ class ProcessResource(Resource):
         compared = replace(spec, content=json.dumps(_without_places(inputs["config"]), sort_keys=True))
         wanted = json.dumps([compared.to_json(), inputs.get("triggers")], sort_keys=True, default=str)
         return replace(spec, digest=hashlib.sha256(wanted.encode()).hexdigest())
-
-
-def _python() -> str:
-    """This interpreter by one of its names, whichever the command that asks was started by (`python`, `python3`)."""
-    found = Path(sys.executable)
-    named = found.with_name("python3")
-    return str(named if named.exists() and named.samefile(found) else found)
 
 
 def _sandboxed(spec: ProcessSpec, wanted: Properties, config: Path) -> ProcessSpec:

@@ -1,10 +1,11 @@
-"""What the engines cost: first update, no-op, preview, one change and destroy of 10, 100 and 1,000 resources.
+"""What the engines cost: first update, no-op, preview, one change and destroy of 10, 100 and 1,000 resources, and a
+`bedplate up` of the example that finds nothing to do.
 
 Prints one JSON document. Every run is a process of its own that has loaded all it needs; `total_s` is the engine's call
 and `cpu_s` its processor time. `sdk` is the same program with a monitor that answers at once, so that the difference in
 processor time is what the engine adds: `engine_ms_per_resource`, which other programs on the machine do not distort.
-`written_bytes` counts every byte written by the process. Where `pulumi` is on PATH the same is done with the Pulumi CLI
-and a local backend, and resources of its own that do nothing.
+`written_bytes` counts every byte written by the process and its children. Where `pulumi` is on PATH the same is done in
+the same run with the Pulumi CLI, a local backend and resources of its own that do nothing; `times_faster` compares.
 
     python bench/engine.py [--sizes 10 100 1000] [--runs 3]
 """
@@ -31,6 +32,7 @@ from typing import Any, ClassVar
 
 from bedplate.engine import Created, EmbeddedEngine, Engine, Properties, ReadResult, Resource, StackRef
 
+ROOT = Path(__file__).resolve().parent.parent
 ACTIONS = ("up", "same", "preview", "change", "destroy")
 
 
@@ -253,8 +255,49 @@ def compared(sizes: list[int], runs: int) -> dict[str, Any]:
             embedded = with_sdk(figures("embedded", size, runs), size, runs, Path(folder))
         report[str(size)] = {"embedded": embedded}
         if shutil.which("pulumi"):
-            report[str(size)]["pulumi"] = figures("pulumi", size, 1)
+            pulumi = report[str(size)]["pulumi"] = figures("pulumi", size, 1)
+            report[str(size)]["times_faster"] = {a: _ratio(pulumi[a], embedded[a], "total_s") for a in ACTIONS}
+    report["example"] = example(runs)
     return report
+
+
+def _ratio(slow: Mapping[str, float], fast: Mapping[str, float], key: str) -> float:
+    return round(slow[key] / fast[key], 1)
+
+
+def example(runs: int) -> dict[str, Any]:
+    """Seconds of the example's commands that change nothing, as a person waits for them, with each engine."""
+    engines = ["embedded", *(["pulumi"] if shutil.which("pulumi") else [])]
+    with tempfile.TemporaryDirectory() as folder:
+        projects = {engine: Path(folder) / engine for engine in engines}
+        try:
+            for engine, project in projects.items():
+                project.mkdir()
+                for name in ("agent.yaml", "prompts", "docs", "evals"):
+                    source = ROOT / name
+                    (shutil.copytree if source.is_dir() else shutil.copy)(source, project / name)
+                seconds(project, "up", "--engine", engine)
+            found = {
+                # In turns, so that what else the machine does falls on both.
+                command: _median([{e: seconds(p, command) for e, p in projects.items()} for _ in range(runs)])
+                for command in ("up", "plan", "status")
+            }
+        finally:
+            for project in projects.values():
+                seconds(project, "destroy", "--yes")
+    if len(engines) == 1:
+        return found
+    return {c: {**each, "times_faster": round(each["pulumi"] / each["embedded"], 1)} for c, each in found.items()}
+
+
+def seconds(project: Path, *arguments: str) -> float:
+    """How long one command takes. Ends the measurement where it fails."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "bedplate.cli.main", *arguments]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)}: {done.stderr}")
+    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A program that is killed at every point where something becomes durable, resumed, and looked at. Prints JSON.
 
-Run as `python engine_crash.py FOLDER`, or `… FOLDER TIMES SEED` to kill at random times. It imports the SDK once and
+Run as `python engine_crash.py FOLDER small`, or `… FOLDER small TIMES SEED` to kill at random times; with `large` the
+state is so large that the journal stays after a run, and the killed run goes on with it. It imports the SDK once and
 forks for each run, so that each run is a process of its own that SIGKILL ends. Points are counted by an audit hook
 (every file opened, renamed, linked or removed in the stack's folder) and by the provider (before and after each call).
 """
@@ -35,6 +36,7 @@ SECOND: list[dict[str, Any]] = [
     {"name": "user", "refs": ["moved"]},
     {"name": "single", "type": "Exclusive", "props": {"zone": "y"}, "after": ["user"]},
 ]
+FILLER: dict[str, Any] = {"name": "filler", "props": {"text": "x" * 50_000}}
 
 
 class Points:
@@ -96,11 +98,22 @@ class FiledExclusive(Filed):
     first: ClassVar[bool] = True
 
 
-def main(root: Path) -> None:
-    """Prepare the first deployment, then kill the second at each point in turn."""
+def prepared(root: Path, size: str) -> Path:
+    """The first deployment; of a large one, the last part of it is in the journal."""
     base = root / "base"
     (base / "cloud").mkdir(parents=True)
+    if size == "large":
+        FIRST.append(FILLER)
+        SECOND.append(FILLER)
+        assert forked(lambda: run(base, FIRST[1:])) == 0
     assert forked(lambda: run(base, FIRST)) == 0
+    assert (base / "dev/journal.jsonl").exists() == (size == "large")
+    return base
+
+
+def main(root: Path, size: str) -> None:
+    """Prepare the first deployment, then kill the second at each point in turn."""
+    base = prepared(root, size)
     results = []
     for point in range(1, 1000):
         place = root / str(point)
@@ -112,12 +125,10 @@ def main(root: Path) -> None:
     print(json.dumps(results))  # noqa: T201
 
 
-def at_random(root: Path, times: int, seed: int) -> None:
+def at_random(root: Path, size: str, times: int, seed: int) -> None:
     """Kill the second deployment after random times, and the one that resumes it as well, before it is looked at."""
     chance, results = random.Random(seed), []
-    base = root / "base"
-    (base / "cloud").mkdir(parents=True)
-    assert forked(lambda: run(base, FIRST)) == 0
+    base = prepared(root, size)
     began = time.monotonic()
     shutil.copytree(base, root / "whole")
     assert forked(lambda: run(root / "whole", SECOND)) == 0
@@ -135,21 +146,26 @@ def at_random(root: Path, times: int, seed: int) -> None:
 def look(place: Path, point: int) -> dict[str, Any]:
     """What a killed run left, and what the next one makes of it."""
     left = {path.name for path in (place / "cloud").iterdir()}
-    known = (place / "dev/state.json").read_text()
-    journal = place / "dev/journal.jsonl"
-    known += journal.read_text() if journal.exists() else ""
+    files = [place / "dev/state.json", place / "dev/journal.jsonl"]
+    known = "".join(path.read_text() for path in files if path.exists())
     unknown = sorted(id for id in left if f'"name":"{id.split("@")[0]}"' not in known.replace('": "', '":"'))
     status = forked(lambda: run(place, SECOND))
-    state = json.loads((place / "dev/state.json").read_text())["deployment"]
+    engine, stack = EmbeddedEngine({}, environment={}), StackRef("shop", "dev", place / "dev")
+    state = engine.export_state(stack)["deployment"]
+    plain = any("geheim" in path.read_text() for path in (place / "dev").iterdir())
+    (place / "cloud/filler@").unlink(missing_ok=True)
     return {
         "point": point,
         "unknown": unknown,
         "status": status,
         "cloud": {path.name: json.loads(path.read_text()) for path in (place / "cloud").iterdir()},
-        "state": sorted(r["id"] for r in state["resources"] if r["type"].startswith("test:")),
-        "pending": len(state["pending_operations"]),
+        "state": sorted(
+            r["id"] for r in state["resources"] if r["type"].startswith("test:") and "filler" not in r["urn"]
+        ),
+        "pending": len(state.get("pending_operations", ())),
         "files": sorted(path.name for path in (place / "dev").iterdir()),
-        "plain": "geheim" in (place / "dev/state.json").read_text(),
+        "history": [update.number for update in engine.history(stack)],
+        "plain": plain,
     }
 
 
@@ -185,7 +201,7 @@ def forked(call: Callable[[], None]) -> int:
 if __name__ == "__main__":
     import pulumi  # noqa: F401
 
-    if len(sys.argv) > 2:
-        at_random(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    if len(sys.argv) > 3:
+        at_random(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     else:
-        main(Path(sys.argv[1]))
+        main(Path(sys.argv[1]), sys.argv[2])

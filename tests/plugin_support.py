@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,10 +32,12 @@ class Box(Resource):
             return Checked(news, (CheckFailure("size", "must not be negative"),))
         if news.get("trouble") == "check":
             raise BedplateError(Problem("BP205", "a box of trouble", detail="more", fix="ask for none"))
+        self._hang(news, "check")
         kept = (olds or {}).get("label", "first")
         return Checked({"size": 1, "label": kept, **news})
 
     def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:
+        self._hang(news, "diff")
         found = diff_properties(old_inputs, news, self.replace_keys)
         gone = "" if (self.folder / id).exists() else "the box is gone"
         return Diff(found.properties, delete_before_replace="zone" in found.properties, note=gone)
@@ -43,11 +46,18 @@ class Box(Resource):
         match news.get("trouble"):
             case "crash":
                 os._exit(3)
+            case "hang in create":
+                self._hang(news, "create")
             case "bug":
                 raise ValueError("unplanned")
             case "late":
                 raise Incomplete(self._made(news), Problem("BP244", "the lid does not close"))
         return self._made(news)
+
+    def _hang(self, news: Properties, where: str) -> None:
+        if news.get("trouble") == f"hang in {where}":
+            (self.folder / "hanging").touch()
+            time.sleep(60)
 
     def _made(self, news: Properties) -> Created:
         id = f"box-{news['name']}"

@@ -134,6 +134,7 @@ def test_ctrl_c_lets_the_running_step_finish_and_starts_no_other(tmp_path: Path)
     assert done.stdout == "['shop-dev', 'a']\n", done.stderr
     assert {p.name for p in (tmp_path / "dev").iterdir()} == {
         "history.jsonl",
+        "journal.jsonl.bak",
         "state.json",
         "state.json.sha256",
         "state.key",

@@ -14,6 +14,7 @@ from bedplate.engine.api import Options
 from bedplate.engine.pulumi import PulumiEngine
 from bedplate.engine.pulumievents import problem_of
 from bedplate.problems import BedplateError
+from cli_support import bedplate, ok
 from engine_cloud import Bench, Thing, build, ops, refused
 from pulumi_support import CliBench, cli_bench, environment, needs_cli
 
@@ -153,8 +154,11 @@ def test_a_wrong_passphrase_is_told_as_such(bench: CliBench) -> None:
 
 
 @needs_cli
-def test_targets_bound_a_run_and_what_the_api_lacks_is_refused(bench: CliBench) -> None:
-    """A target is all that changes; excludes of a destroy, which the Automation API does not offer, are BP264."""
+def test_targets_and_excludes_bound_a_run(bench: CliBench) -> None:
+    """A target is all that changes; what is excluded from a destroy stays, and so does the stack.
+
+    The CLI's destroy does not exclude what depends on it as well: BP264.
+    """
     bench.up([A, {"name": "c"}])
     sized = [{"name": name, "props": {"size": 5}} for name in ("a", "c")]
     options = Options(targets=("c",), parallel=1, message="only c")
@@ -163,7 +167,11 @@ def test_targets_bound_a_run_and_what_the_api_lacks_is_refused(bench: CliBench) 
     assert bench.engine.history(bench.stack)[0].message == "only c"
     nobody = Options(targets=("urn:pulumi:dev::shop::test:index:Thing::nobody",))
     refused(lambda: bench.engine.up(bench.stack, build(sized), {}, options=nobody), "BP232")
-    refused(lambda: bench.engine.destroy(bench.stack, options=Options(excludes=("**a",))), "BP264")
+    along = Options(excludes=("**a",), target_dependents=True)
+    refused(lambda: bench.engine.destroy(bench.stack, options=along), "BP264")
+    but_a = bench.engine.destroy(bench.stack, options=Options(excludes=("**a",)))
+    assert [(step.op, step.name) for step in but_a.changes] == [("delete", "c")]
+    assert {r.name for r in bench.engine.resources(bench.stack)} == {"shop-dev", "a"}
 
 
 def test_a_missing_or_old_cli_is_refused_by_name(tmp_path: Path) -> None:
@@ -200,3 +208,17 @@ def test_what_the_cli_says_becomes_one_problem(text: str, code: str, summary: st
     ours = "[BP205]" in text
     assert found.detail == ("more" if ours else text.replace("<{%fg 1%}>", "").replace("<{%reset%}>", ""))
     assert found.fix == ("make room" if ours else "")
+
+
+def test_a_cli_that_cannot_be_downloaded_is_refused_and_one_that_is_there_is_not_downloaded(tmp_path: Path) -> None:
+    """`engine --install` says why it failed, and finds what an earlier one has installed without any network."""
+    from pulumi.automation._cmd import sdk_version
+
+    offline = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "https_proxy": "http://127.0.0.1:1"}
+    failed = bedplate(tmp_path, "engine", "--install", env=offline)
+    assert (failed.code, "BP260" in failed.err) == (1, True)
+    there = tmp_path / f".pulumi/versions/{sdk_version}/bin/pulumi"
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.write_text(f"#!/bin/sh\necho v{sdk_version}\n")
+    there.chmod(0o755)
+    assert str(there) in ok(tmp_path, "engine", "--install", env=offline).err

@@ -12,7 +12,7 @@ import yaml
 from bedplate.engine import Created, EmbeddedEngine, Outcome, Properties, StackRef
 from bedplate.problems import BedplateError
 from engine_cloud import Cloud, PlainExclusive, PlainThing, ops
-from engine_programs import RegionalProvider, build
+from engine_programs import RegionalProvider, build, write
 
 FOLDER = Path(__file__).parent / "cases/engine/semantics"
 CASES: list[dict[str, Any]] = [
@@ -34,34 +34,36 @@ class Bench:
             providers={"regional": lambda: RegionalProvider(self.cloud)},
         )
         self.stack = StackRef("shop", "dev", folder / "dev")
+        self.heard: list[str] = []
 
     def run(self, update: dict[str, Any], *, preview: bool) -> Outcome:
         stack = StackRef("shop", update["stack"], self.folder / update["stack"]) if "stack" in update else self.stack
         if "destroy" in update:
             return self.engine.destroy(stack)
         verb = self.engine.preview if preview else self.engine.up
-        return verb(stack, build(update["program"], update.get("exports")), update.get("config", {}))
+        program = build(update["program"], update.get("exports"), self.folder / "files", self.heard)
+        return verb(stack, program, update.get("config", {}))
 
     def saved(self) -> list[dict[str, Any]]:
+        from bedplate.engine.encoding import encode_resource
         from bedplate.engine.places import place_of
-        from bedplate.engine.state import encode_resource
         from bedplate.engine.storage import load
 
         loaded = load(place_of(self.stack, {}), {})
         return [encode_resource(resource, loaded.keys) for resource in loaded.snapshot.ordered()]
 
 
-def _agrees(wanted: Any, found: Any) -> bool:
+def agrees(wanted: Any, found: Any) -> bool:
     """Whether `found` has everything that `wanted` has; `absent` stands for a key that is not there."""
     if isinstance(wanted, dict) and isinstance(found, dict):
-        return all(k not in found if v == "absent" else k in found and _agrees(v, found[k]) for k, v in wanted.items())
+        return all(k not in found if v == "absent" else k in found and agrees(v, found[k]) for k, v in wanted.items())
     return bool(wanted == found)
 
 
 def _check_saved(wanted: dict[str, Any], bench: Bench) -> None:
     found = {r["urn"].split("::")[-1]: r for r in bench.saved() if not r.get("delete")}
     for name, fields in wanted.items():
-        assert _agrees(fields, found[name]), (name, fields, found[name])
+        assert agrees(fields, found[name]), (name, fields, found[name])
 
 
 def _check_after(update: dict[str, Any], bench: Bench, outcome: Outcome | None) -> None:
@@ -71,7 +73,9 @@ def _check_after(update: dict[str, Any], bench: Bench, outcome: Outcome | None) 
         assert sorted(id.rpartition("-")[0] for id in bench.cloud.things) == sorted(update["cloud"])
     if "things" in update:
         things = {t["name"]: t for t in bench.cloud.things.values()}
-        assert _agrees(update["things"], things), things
+        assert agrees(update["things"], things), things
+    if "heard" in update:
+        assert sorted(bench.heard) == update["heard"]
     if "outputs" in update:
         assert outcome is not None
         assert outcome.outputs == update["outputs"]
@@ -101,8 +105,12 @@ def test_an_option_means_what_the_case_says_in_preview_and_update(case: dict[str
         bench.cloud.things[id] = dict(thing)
     for update in case["updates"]:
         bench.cloud.fail = {tuple(call) for call in update.get("fail", ())}
+        bench.cloud.failing = dict(update.get("failing", {}))
+        write(update.get("files", {}), tmp_path / "files")
+        bench.heard.clear()
         if "error" in update:
-            if not update["error"].startswith("BP205") or "fail" not in update:
+            # What the cloud refuses, and what hooks raise, comes to light in an update only.
+            if update["error"] != "BP227" and not (update["error"] == "BP205" and "fail" in update):
                 _refused(update, bench, preview=True)
             _refused(update, bench, preview=False)
             _check_after(update, bench, None)
@@ -111,7 +119,10 @@ def test_an_option_means_what_the_case_says_in_preview_and_update(case: dict[str
         if "destroy" not in update:
             _same_steps(update, bench.run(update, preview=True), "preview")
         assert bench.cloud.things == before
+        if "heard_before" in update:
+            assert sorted(bench.heard) == sorted(update["heard_before"])
         bench.cloud.calls.clear()
+        bench.heard.clear()
         outcome = bench.run(update, preview=False)
         _same_steps(update, outcome)
         _check_after(update, bench, outcome)

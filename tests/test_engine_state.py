@@ -110,7 +110,8 @@ def test_a_document_that_does_not_fit_is_refused_and_changes_nothing(name: str, 
     assert code in {problem.code for problem in caught.value.problems}
     assert words in str(caught.value.problems)
     assert (bench.stack.folder / "state.json").read_bytes() == before
-    assert sorted(p.name for p in bench.stack.folder.iterdir()) == ["history.jsonl", "state.json", "state.json.sha256"]
+    files = ["history.jsonl", "journal.jsonl.bak", "state.json", "state.json.sha256"]
+    assert sorted(p.name for p in bench.stack.folder.iterdir()) == files
 
 
 def test_history_tells_of_every_run_that_did_something(tmp_path: Path) -> None:
@@ -174,6 +175,7 @@ def test_a_damaged_state_is_mended_from_its_backup(where: str, tmp_path: Path) -
     bench = places(tmp_path)[where]
     bench.up([{"name": "a"}])
     bench.up([{"name": "a"}, {"name": "b"}])
+    (bench.stack.folder / "journal.jsonl.bak").unlink(missing_ok=True)
     damage(bench, "state.json", lambda data: data[:-40])
     refused(lambda: bench.up([]), "BP211")
     foreseen = bench.engine.repair(bench.stack, preview=True)
@@ -194,6 +196,7 @@ def test_a_damaged_state_without_a_backup_is_mended_by_an_import(tmp_path: Path)
     bench = bench_in(tmp_path)
     bench.up([{"name": "a"}])
     document = bench.engine.export_state(bench.stack)
+    (bench.stack.folder / "journal.jsonl.bak").unlink()
     damage(bench, "state.json", lambda data: data[: len(data) // 2])
     assert "state import" in refused(lambda: bench.engine.repair(bench.stack), "BP211").fix
     bench.engine.import_state(bench.stack, document)
@@ -241,7 +244,7 @@ def leave_a_journal(bench: Bench, program: list[dict[str, Any]]) -> None:
     def keeping(stack: Any) -> Any:
         found = place(stack)
         opener = found.open_log
-        found.open_log = lambda: Keeping(opener())
+        found.open_log = lambda keep=0: Keeping(opener(keep))
         return found
 
     engine = EmbeddedEngine(bench.engine._registry, environment={}, place=keeping)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,49 @@ def test_a_package_without_a_plugin_is_named(shop: Shop) -> None:
     assert "pulumi-resource-crate on PATH" in missing.value.problems[0].detail
 
 
+def test_the_place_to_get_a_plugin_from_is_in_what_to_do(shop: Shop) -> None:
+    """Nothing is downloaded: the command that installs a missing plugin names its version and its server."""
+
+    def program() -> None:
+        import pulumi
+
+        options = pulumi.ResourceOptions(plugin_download_url="https://example.invalid/x", version="1.2.3")
+        pulumi.CustomResource("crate:index:Crate", "a", {}, options)
+
+    with pytest.raises(BedplateError) as missing:
+        shop.up(program)
+    fix = missing.value.problems[0].fix
+    assert "pulumi plugin install resource crate 1.2.3 --server https://example.invalid/x" in fix
+
+
+def test_a_plugin_sees_variables_under_the_names_that_its_provider_maps(shop: Shop) -> None:
+    """`env_var_mappings` gives one variable the value of another, for that provider's plugin alone, and is in state."""
+    body = """
+    import os, plugin_support
+    given, plain = os.environ.get("BOX_LABEL", "none"), plugin_support.Box.check
+    def check(self, news, olds):
+        return plain(self, {"label": given, **news}, olds)
+    plugin_support.Box.check = check
+    plugin_support.main()
+    """
+    install(shop.root / "bin", body=textwrap.dedent(body))
+    shop.environment |= {"BOX_LABEL": "outside", "MY_LABEL": "mapped"}
+
+    def program() -> None:
+        import pulumi
+
+        where = {"folder": str(shop.folder("things"))}
+        for name, mappings in (("plain", None), ("mapped", {"MY_LABEL": "BOX_LABEL", "NO_LABEL": "BOX_LABEL"})):
+            provider = pulumi.ProviderResource("shelf", name, where, pulumi.ResourceOptions(env_var_mappings=mappings))
+            pulumi.CustomResource(Box.type, name, {"name": name}, pulumi.ResourceOptions(provider=provider))
+
+    shop.up(program)
+    labels = {r["inputs"]["name"]: r["inputs"]["label"] for r in shop.state()["resources"] if r["type"] == Box.type}
+    assert labels == {"plain": "outside", "mapped": "mapped"}
+    kept = [r["inputs"].get("__internal") for r in shop.state()["resources"] if "providers:shelf" in r["type"]]
+    assert {"envVarMappings": {"MY_LABEL": "BOX_LABEL", "NO_LABEL": "BOX_LABEL"}} in kept
+
+
 def test_a_resource_of_a_plugin_is_read_by_its_id(shop: Shop) -> None:
     """`get` takes up a thing that exists, and destroy leaves it."""
     things = shop.folder("things")
@@ -268,3 +312,56 @@ def test_a_server_of_other_hands_is_understood(shop: Shop) -> None:
     changed = shop.up(program(5), {})
     assert ([step.op for step in changed.changes], changed.outputs["twice"]) == (["update"], 10)
     assert [step.op for step in shop.engine.destroy(shop.stack).changes] == ["delete", "delete"]
+
+
+def test_a_plugin_gets_contents_to_make_and_hashes_to_compare(shop: Shop) -> None:
+    """A create and an update bring the content of an asset; to compare, to delete and of before only its hash comes."""
+    body = """
+    import plugin_support
+    from pathlib import Path
+    from bedplate.engine import Created
+    from bedplate.engine.assets import Asset
+
+    def say(self, method, *values):
+        told = ["content" if Asset(v["doc"].hash) != v["doc"] else "hash" for v in values]
+        with Path(self.folder, "told").open("a") as file:
+            file.write(f"{method}: {' '.join(told)}\\n")
+
+    class Box(plugin_support.Box):
+        def diff(self, id, old_inputs, old_outputs, news):
+            say(self, "diff", old_inputs, old_outputs, news)
+            return plugin_support.diff_properties(old_inputs, news)
+        def create(self, news):
+            say(self, "create", news)
+            return Created("made", dict(news))
+        def update(self, id, old_inputs, old_outputs, news):
+            say(self, "update", old_inputs, old_outputs, news)
+            return dict(news)
+        def delete(self, id, outputs):
+            say(self, "delete", outputs)
+
+    plugin_support.Box = Box
+    plugin_support.main()
+    """
+    install(shop.root / "bin", body=textwrap.dedent(body))
+
+    def program(text: str) -> Callable[[], None]:
+        def run() -> None:
+            import pulumi
+
+            pulumi.CustomResource(Box.type, "a", {"name": "a", "doc": pulumi.StringAsset(text)})
+
+        return run
+
+    shop.up(program("one"))
+    assert shop.up(program("one")).changes == ()
+    shop.up(program("two"))
+    shop.engine.destroy(shop.stack)
+    told = (shop.folder("things") / "told").read_text().splitlines()
+    assert told == [
+        "create: content",
+        "diff: hash hash hash",
+        "diff: hash hash hash",
+        "update: hash hash content",
+        "delete: hash",
+    ]

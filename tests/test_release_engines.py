@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli_support import bedplate, ok
+from cli_support import bedplate, ok, pids_of
 from pulumi_support import needs_cli
 from stage_support import STAGE, code_of, stage
 
@@ -46,6 +46,19 @@ def test_a_stage_moves_between_the_engines_and_out(tmp_path: Path) -> None:
         assert _pulumi_preview(tmp_path / "out", own) == 0
         assert ok(project, "engine", "--use", "embedded", "--json", env=own).json["engine"] == "embedded"
         assert ok(project, "plan", "--json", env=own).json["infrastructure"]["changes"] == []
+
+
+@needs_cli
+@needs_language
+def test_a_stage_that_has_moved_can_be_destroyed_at_once(tmp_path: Path) -> None:
+    """Its provider knows the stage's folder though no program has told it; nothing that it made is left."""
+    own = {"PULUMI_HOME": str(tmp_path / "home")}
+    project = tmp_path / "project"
+    project.mkdir()
+    with stage(project, AGENT):
+        ok(project, "engine", "--use", "pulumi", env=own)
+        assert "nothing left behind" in ok(project, "destroy", "--yes", env=own).out
+    assert pids_of(project) == []
 
 
 def _pulumi_preview(folder: Path, own: dict[str, str]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +27,7 @@ from bedplate.engine.provider import (
     Resource,
 )
 from bedplate.problems import BedplateError
+from bedplate.runtime.interpreter import interpreter
 from bedplate.runtime.supervisor.client import SupervisorClient
 from bedplate.runtime.supervisor.spec import READY_FD, ProcessSpec, SandboxBounds, encode_files
 
@@ -168,7 +168,7 @@ class ProcessResource(Resource):
         config = self._paths.config(name)
         spec = ProcessSpec(
             name=name,
-            argv=(sys.executable, "-I", "-m", required(self.type, inputs, "module", str), str(config)),
+            argv=(interpreter(), "-I", "-m", required(self.type, inputs, "module", str), str(config)),
             config=str(config),
             content=json.dumps(inputs["config"], indent=1, sort_keys=True),
             listen=int(port) if port and inputs.get("listens") else None,

@@ -19,10 +19,11 @@ from test_engine_files import journal_of
 TESTS = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
 @pytest.mark.parametrize("seed", range(4))
-def test_kills_at_random_times_lose_and_double_nothing(seed: int, tmp_path: Path) -> None:
+def test_kills_at_random_times_lose_and_double_nothing(seed: int, size: str, tmp_path: Path) -> None:
     """Forty runs, each killed twice on its way (also while it resumes): the third ends where an unbroken one would."""
-    command = [sys.executable, str(TESTS / "engine_crash.py"), str(tmp_path), "40", str(seed)]
+    command = [sys.executable, str(TESTS / "engine_crash.py"), str(tmp_path), size, "40", str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)

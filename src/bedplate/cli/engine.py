@@ -32,6 +32,8 @@ def engine(
 
     if install:
         say(f"The Pulumi CLI is at {install_cli()}.")
+        if not use and not file.exists():
+            return 0  # installed before there is a project
     target = open_target(file, stage)
     moved = move(target.paths, target.home, use) if use else 0
     name = owner_of(target.paths)

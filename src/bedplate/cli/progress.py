@@ -19,7 +19,15 @@ _VERBS = {
     "create-replacement": ("replacing", "replaced"),
     "delete": ("deleting", "deleted"),
     "delete-replaced": ("deleting old", "deleted old"),
+    "read": ("reading", "read"),
+    "read-replacement": ("reading", "read"),
+    "import": ("importing", "imported"),
+    "import-replacement": ("importing", "imported"),
+    "discard": ("forgetting", "forgot"),
+    "discard-replaced": ("forgetting old", "forgot old"),
+    "remove-pending-replace": ("forgetting old", "forgot old"),
 }
+"""By operation. `same` is no news, and of a `refresh` only what it found is told (`drifted`)."""
 _GROUPS = {"pulumi:pulumi:Stack", "bedplate:local:Stage"}
 """They hold other resources and are nothing themselves."""
 _CLEAR = "\r\x1b[2K"

@@ -4,8 +4,9 @@ Goes in: a program (a function that registers resources with the Pulumi SDK), a 
 folder. Comes out: `Outcome` with its steps, and a state that is a Pulumi deployment (version 3). It knows neither our
 resource types, nor access, nor the manifest. Importing this package imports no Pulumi.
 
-`program` runs it · `monitor` answers the SDK, with `transforms` and `functions` · `requests` makes `goals` of what it
-asks for · `deployment` takes them, `deciding` finds the step of each (`dependents`, `providing`, `taking`, `aliases`) ·
+`program` runs it · `monitor` answers the SDK, with `transforms`, `callbacks`, `hooks`, `functions` · `requests` makes
+`goals` of what it asks for · `deployment` takes them, `deciding` finds the step of each (`dependents`, `providing`,
+`taking`, `aliases`) · `packages` has the types, `origins` says where they come from, `assets` are contents ·
 `admission` and `targets` say which steps are wanted · `operations` carries them out, on the threads of `running` ·
 `ordering` deletes · `refreshing` looks for drift · `interrupts` is Ctrl-C · `pending` settles what a dead run left ·
 `state`, `journal`, `storage`, `lock` and `secrets` keep it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -80,6 +80,12 @@ class Step:
     old_inputs: Mapping[str, Any] | None = None
     new_inputs: Mapping[str, Any] | None = None
     old_outputs: Mapping[str, Any] | None = None
+
+
+def outputs_in(resources: Sequence[Step]) -> Mapping[str, Any] | None:
+    """The stack's outputs by its resources in state: what `Engine.outputs` says, without reading the state again."""
+    roots = [step.old_outputs or {} for step in resources if step.type == "pulumi:pulumi:Stack"]
+    return roots[0] if roots else None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ back needs none. Clocks decide only how soon a lease may be taken over, never wh
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import threading
@@ -42,6 +43,8 @@ class Bucket:
     """A `Place` on objects. One of these serves one command: it remembers the versions that it has read."""
 
     shared = True
+    whole_below = math.inf
+    """A journal that stays would be an object for each append, and each of them a round trip for every reader."""
 
     def __init__(self, objects: Objects, keys: Path, *, lease_seconds: float = LEASE_SECONDS) -> None:
         self.label, self.keys, self._objects = objects.label, keys, objects
@@ -117,9 +120,17 @@ class Bucket:
             raise _lost(self.label) from error
         self._state = data
 
-    def open_log(self) -> Log:
+    def past(self) -> bytes:
+        """Nothing: journals are removed."""
+        return b""
+
+    def mark(self, mark: str) -> None:
+        """Never called: no journal stays."""
+        raise AssertionError(mark)
+
+    def open_log(self, keep: int = 0) -> Log:
         """A journal of this lease."""
-        if self._lease is None:
+        if self._lease is None or keep:
             raise AssertionError("only the holder of the lease writes a journal")
         return _SlotLog(self._objects, self._lease)
 

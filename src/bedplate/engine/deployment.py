@@ -19,13 +19,14 @@ from bedplate.engine.deciding import Decider, carried
 from bedplate.engine.diffing import diff_properties, same
 from bedplate.engine.faults import problems_of
 from bedplate.engine.goals import Goal, StackId
-from bedplate.engine.instances import VERSION
-from bedplate.engine.operations import Operations, protected, step_of
+from bedplate.engine.hooks import Moment
+from bedplate.engine.operations import Operations, protected
 from bedplate.engine.paths import keep_old
-from bedplate.engine.provider import UNKNOWN
+from bedplate.engine.provider import UNKNOWN, Diff
 from bedplate.engine.providing import Providers, is_default
 from bedplate.engine.running import Stopped
 from bedplate.engine.state import STACK_TYPE, Mark, Put, Rename, ResourceState
+from bedplate.engine.steps import NO_DIFF, step_of
 from bedplate.engine.taking import get
 from bedplate.engine.values import contains, plain
 from bedplate.problems import BedplateError, Problem
@@ -45,6 +46,8 @@ class Deployment:
         self.admission = Admission(self.options)
         self.turned_away = False
         self._failed: list[Problem] = []
+        self._finished = False
+        self._unfinished: dict[str, Moment] = {}
         self._registered: dict[str, ResourceState | None] = {}
         self._aliases: dict[str, tuple[str, ...]] = {}
         self._adopted: dict[str, str] = {}
@@ -57,7 +60,7 @@ class Deployment:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What went wrong so far."""
-        return tuple(self._failed)
+        return (*self._failed, *self.operations.late)
 
     @property
     def stack_outputs(self) -> Mapping[str, Any]:
@@ -85,8 +88,8 @@ class Deployment:
     def _register(self, goal: Goal, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
         if not goal.custom:
             return self._register_component(wanted, old)
-        if goal.is_provider and goal.version:
-            goal = replace(goal, inputs={**goal.inputs, VERSION: goal.version})
+        if goal.is_provider:
+            goal = replace(goal, inputs={**goal.inputs, **goal.origin.inputs()})
         state = self.decider.decide(goal, wanted, old)
         if goal.is_provider:
             self.providers.note(state)
@@ -115,9 +118,12 @@ class Deployment:
             raise BedplateError(Problem("BP207", f"outputs for {urn}, which was never registered"))
         if state.type == STACK_TYPE:
             self._stack_outputs = outputs
-        elif not same(plain(state.outputs), plain(outputs)):
-            self._registered[urn] = replace(state, outputs=outputs)
-            self.operations.record(Put(replace(state, outputs=outputs)))
+            return
+        if not same(plain(state.outputs), plain(outputs)):
+            self._registered[urn] = state = replace(state, outputs=outputs)
+            self.operations.record(Put(state))
+        if (moment := self._unfinished.pop(urn, None)) is not None:
+            self.operations.after(replace(moment, new=state))
 
     def lookup(self, urn: str) -> ResourceState | None:
         """The resource registered in this run under `urn`."""
@@ -126,8 +132,21 @@ class Deployment:
     def finish(self) -> None:
         """After a program that ran to its end: keep its outputs, delete what it no longer registers.
 
-        Raises BedplateError with what failed here, and before this where the run went on.
+        Raises BedplateError with what failed here, and before this where the run went on. Only the first call does it.
         """
+        if not self._finished:
+            self._finished = True
+            self._finish()
+        if self.problems:
+            raise BedplateError(*self.problems)
+
+    def finish_early(self) -> None:
+        """The same while the program is still there, for hooks of what is deleted; not after a failure."""
+        if self.turned_away or (self.problems and not self.admission.keep_going):
+            return
+        self.finish()
+
+    def _finish(self) -> None:
         self._keep_outputs()
         every = self.snapshot.ordered()
         doomed = [r for r in every if r.delete or r.urn not in self._registered]
@@ -136,8 +155,8 @@ class Deployment:
             self.operations.delete_all(doomed, keep_going=self.admission.keep_going)
         except BedplateError as error:
             self.fail(error.problems)
-        if self._failed:
-            raise BedplateError(*self._failed)
+        if self.problems:
+            return
         if unused := self.providers.unused():
             self.operations.record(*unused)
 
@@ -148,14 +167,14 @@ class Deployment:
         if not self.operations.preview:
             # What failed or was left out has no value: then the one of the last update stands.
             known = {k: v for k, v in self._stack_outputs.items() if not contains(v, type(UNKNOWN))}
-            partly = bool(self._failed) or len(known) < len(self._stack_outputs)
+            partly = bool(self.problems) or len(known) < len(self._stack_outputs)
             self._stack_outputs = {**root.outputs, **known} if partly else known
         if root.outputs != self._stack_outputs:
             self.operations.record(Put(replace(root, outputs=self._stack_outputs)))
 
     @contextmanager
     def _guard(self, goal: Goal) -> Iterator[None]:
-        if (self._failed and not self.admission.keep_going) or self.operations.run.stopped:
+        if (self.problems and not self.admission.keep_going) or self.operations.run.stopped:
             self.turned_away = True
             raise Stopped
         try:
@@ -178,7 +197,7 @@ class Deployment:
 
     def fail_once(self, error: BedplateError) -> None:
         """Remember an error that no registration has remembered yet: one in the request itself."""
-        if not self._failed:
+        if not self.problems:
             self.fail(error.problems)
 
     def _claim(self, goal: Goal) -> str:
@@ -236,28 +255,34 @@ class Deployment:
             ignore_changes=goal.ignore_changes,
             replace_on_changes=goal.replace_on_changes,
             hide_diff=goal.hide_diffs,
+            hooks=goal.hooks,
             custom_timeouts=goal.custom_timeouts,
             additional_secret_outputs=goal.additional_secret_outputs,
         )
 
     def _register_component(self, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
         if old is None:
-            return self.operations.put_component("create", wanted)
+            return self._put_component("create", Moment("create", new=wanted))
         if old.custom:
             return self._become_component(wanted, old)
         wanted = carried(wanted, old)
         given = keep_old(old.inputs, wanted.inputs, wanted.ignore_changes)
         diff = diff_properties(plain(old.inputs), plain(given))
         if diff.changes:
-            return self.operations.put_component("update", wanted, diff)
+            return self._put_component("update", Moment("update", old, wanted), diff)
         return self.operations.keep(wanted, old)
+
+    def _put_component(self, op: str, moment: Moment, diff: Diff = NO_DIFF) -> ResourceState:
+        # What runs afterwards does so when the program has set the component's outputs.
+        self._unfinished[moment.subject.urn] = replace(moment, over=True)
+        return self.operations.put_component(op, moment, diff)
 
     def _become_component(self, wanted: ResourceState, old: ResourceState) -> ResourceState:
         if old.protect and wanted.protect:
             raise protected(old, "replaced")
         self.decider.replaced.add(wanted.urn)
         self.operations.record(Mark(wanted.urn))
-        state = self.operations.put_component("create-replacement", wanted)
+        state = self._put_component("create-replacement", Moment("create", new=wanted))
         self.operations.emit(Event("done", step_of("replace", state, old=old)))
         return state
 

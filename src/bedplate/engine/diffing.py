@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
+from bedplate.engine.assets import Archive, Asset
 from bedplate.engine.provider import UNKNOWN, Diff, DiffKind, Properties
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$-]*\Z")
@@ -62,6 +63,10 @@ def _walk(path: str, old: Any, new: Any) -> Iterator[tuple[str, DiffKind]]:
                 yield from _walk_key(path, key, old, new)
         case (list() | tuple(), list() | tuple()):
             yield from _walk_list(path, old, new)
+        case (Asset(hash=before), Asset(hash=after)) | (Archive(hash=before), Archive(hash=after)) if before:
+            # Where a content comes from makes no difference.
+            if before != after:
+                yield path, DiffKind.UPDATE
         case _ if old is UNKNOWN or new is UNKNOWN or old != new or isinstance(old, bool) != isinstance(new, bool):
             yield path, DiffKind.UPDATE
 

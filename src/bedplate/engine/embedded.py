@@ -18,7 +18,8 @@ from bedplate.engine.deployment import Deployment
 from bedplate.engine.goals import StackId
 from bedplate.engine.history import Begun, whoami
 from bedplate.engine.instances import Instances
-from bedplate.engine.operations import Operations, same_step
+from bedplate.engine.operations import Operations
+from bedplate.engine.origins import Origin
 from bedplate.engine.packages import Packages, Provider
 from bedplate.engine.pending import resolve
 from bedplate.engine.places import Place, place_of
@@ -29,6 +30,7 @@ from bedplate.engine.repair import foreseen, mend, tidy
 from bedplate.engine.running import Run, Stopped, stopped_error
 from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState, Snapshot
+from bedplate.engine.steps import same_step
 from bedplate.engine.storage import Ledger, Loaded, Storage, history, load, opened
 from bedplate.engine.targets import Selection
 from bedplate.engine.transfer import bring_in, exported
@@ -209,6 +211,11 @@ class EmbeddedEngine:
             yield run
         except Stopped as error:
             raise stopped_error(what, at_once=run.abandoned) from error
+        except BedplateError as error:
+            if not run.abandoned:
+                raise
+            # What failed because it was left, as a call of a plugin that was ended under it.
+            raise stopped_error(what, at_once=True) from error
         finally:
             self._runs.remove(run)
             run.close()
@@ -226,14 +233,20 @@ class EmbeddedEngine:
             if on_event is not None:
                 on_event(Event("log", message=message))
 
-        def start(package: str, version: str) -> Provider:
+        def start(package: str, origin: Origin) -> Provider:
             # Loads gRPC, which nothing needs but plugins.
             from bedplate.engine.plugins import opener
 
-            return opener(self._environment, log)(package, version)
+            return opener(self._environment, log)(package, origin)
 
         own = builtins(lambda name: read_outputs(name, stack, self._place, self._environment))
         packages = Packages({**self._registry, **own}, start, self._providers)
+
+        def ask() -> None:
+            for problem in packages.cancel():
+                log(problem.summary)
+
+        run.cancelling(ask, packages.close)
         run.ending(packages.close)
         return Instances(packages, ledger.snapshot)
 

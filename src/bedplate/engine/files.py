@@ -39,8 +39,11 @@ def write_file(path: Path, data: bytes) -> None:
         os.close(fd)
 
 
-def append_lines(path: Path, data: bytes, keep: int) -> None:
-    """Add lines after the first `keep` bytes, and wait until they are on disk. What stood there is cut off."""
+def append_lines(path: Path, data: bytes, keep: int) -> int:
+    """Add lines after the first `keep` bytes, and wait until they are on disk. What stood there is cut off.
+
+    Returns how many bytes were added: one more than there are, where the line before lacked its end.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         glued = keep > 0 and os.pread(fd, 1, keep - 1) != b"\n"
@@ -48,6 +51,7 @@ def append_lines(path: Path, data: bytes, keep: int) -> None:
         os.lseek(fd, keep, os.SEEK_SET)
         write_all(fd, b"\n" + data if glued else data)
         os.fsync(fd)
+        return len(data) + glued
     finally:
         os.close(fd)
 

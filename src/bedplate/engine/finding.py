@@ -18,10 +18,11 @@ from bedplate.problems import BedplateError, Problem, Where
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(-[\w.-]+)?(\+[\w.-]+)?")
 
 
-def find(package: str, version: str, environment: Mapping[str, str]) -> Path:
+def find(package: str, version: str, environment: Mapping[str, str], url: str = "") -> Path:
     """The executable of a package, of exactly `version` where one is given and the cache has to be searched.
 
-    Raises BedplateError BP241 where there is none, BP242 where what is there cannot be started as it is.
+    `url` is where it can be had from, for people. Raises BedplateError BP241 where there is none, BP242 where what is
+    there cannot be started as it is.
     """
     name = f"pulumi-resource-{package}"
     if not _truthy(environment.get("PULUMI_IGNORE_AMBIENT_PLUGINS", "")):
@@ -32,7 +33,7 @@ def find(package: str, version: str, environment: Mapping[str, str]) -> Path:
     installed = sorted(_installed(cache, package), key=lambda found: _order(found[0]))
     fitting = [folder for each, folder in installed if version in {"", each}]
     if not fitting:
-        raise _missing(package, version, [each for each, _ in installed], cache)
+        raise _missing(package, version, [each for each, _ in installed], cache, url)
     return _executable(fitting[-1], name)
 
 
@@ -73,15 +74,17 @@ def _executable(folder: Path, name: str) -> Path:
     raise BedplateError(Problem("BP242", f"the plugin in {folder.name} {what}", where=Where(str(folder)), fix=fix))
 
 
-def _missing(package: str, version: str, others: list[str], cache: Path) -> BedplateError:
+def _missing(package: str, version: str, others: list[str], cache: Path, url: str) -> BedplateError:
     wanted = f" {version}" if version else ""
+    install = f"pulumi plugin install resource {package}{wanted or ' <version>'}"
+    server = f" --server {url}" if url else ""
     there = f"the cache has {', '.join(others)}; " if others else ""
     return BedplateError(
         Problem(
             "BP241",
             f"there is no provider plugin for the package {package}{wanted}",
             detail=f"{there}looked for pulumi-resource-{package} on PATH and in {cache}",
-            fix=f"`pulumi plugin install resource {package}{wanted or ' <version>'}`, or put the executable on PATH",
+            fix=f"`{install}{server}`, or put the executable on PATH",
         )
     )
 

@@ -12,7 +12,9 @@ from pulumi.runtime.proto import provider_pb2, resource_pb2
 
 from bedplate.engine.deployment import Deployment
 from bedplate.engine.goals import Goal, unsupported
+from bedplate.engine.origins import Origin
 from bedplate.engine.packages import Invoked, Provider
+from bedplate.engine.requests import origin_in
 from bedplate.engine.values import from_struct, plain, to_struct
 
 _GET_RESOURCE = "pulumi:pulumi:getResource"
@@ -24,18 +26,18 @@ class Functions:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
 
-    def invoke(self, request: Any, version: str) -> Any:
+    def invoke(self, request: Any, origin: Origin) -> Any:
         """The answer to an invoke. Raises BedplateError."""
         if request.tok == _GET_RESOURCE:
             return resource_pb2.ResourceInvokeResponse(**{"return": to_struct(self._known(request))})
-        found = self._provider(request, version).invoke(
+        found = self._provider(request, origin).invoke(
             request.tok, plain(from_struct(request.args)), preview=self._deployment.operations.preview
         )
         return resource_pb2.ResourceInvokeResponse(**{"return": to_struct(found.result)}, failures=_failures(found))
 
-    def call(self, request: Any, version: str) -> Any:
+    def call(self, request: Any, origin: Origin) -> Any:
         """The answer to a call. What it returns depends on everything that the arguments depend on."""
-        found = self._provider(request, version).call_method(
+        found = self._provider(request, origin).call_method(
             request.tok, plain(from_struct(request.args)), preview=self._deployment.operations.preview
         )
         urns = sorted({urn for argument in request.argDependencies.values() for urn in argument.urns})
@@ -44,8 +46,8 @@ class Functions:
             **{"return": to_struct(found.result)}, returnDependencies=depends, failures=_failures(found)
         )
 
-    def _provider(self, request: Any, version: str) -> Provider:
-        goal = Goal(request.tok, request.tok, provider=request.provider, version=request.version or version)
+    def _provider(self, request: Any, origin: Origin) -> Provider:
+        goal = Goal(request.tok, request.tok, provider=request.provider, origin=origin_in(request, origin))
         reference = self._deployment.providers.reference(goal)
         return self._deployment.operations.instances.of(reference)
 

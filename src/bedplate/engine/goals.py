@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from bedplate.engine.origins import Origin
 from bedplate.problems import BedplateError, Problem
 
 PROVIDER_TYPE: Final = "pulumi:providers:"
@@ -46,7 +47,7 @@ class Goal:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     dependencies: tuple[str, ...] = ()
     property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    version: str = ""
+    origin: Origin = field(default_factory=Origin)
     provider: str = ""
     providers: Mapping[str, str] = field(default_factory=dict)
     protect: bool | None = None
@@ -61,6 +62,7 @@ class Goal:
     hide_diffs: tuple[str, ...] = ()
     additional_secret_outputs: tuple[str, ...] = ()
     custom_timeouts: Mapping[str, float] = field(default_factory=dict)
+    hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     aliases: tuple[AliasSpec, ...] = ()
 
     @property

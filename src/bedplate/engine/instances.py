@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import threading
 import uuid
-from typing import Any
+from dataclasses import replace
 
+from bedplate.engine.origins import INTERNAL, VERSION, configuration, origin_of
 from bedplate.engine.packages import Packages, Provider, Subject
 from bedplate.engine.provider import Checked, Created, Diff, Properties, ReadResult, Resource
 from bedplate.engine.state import PROVIDER_PREFIX, ResourceState, Snapshot
 from bedplate.engine.values import plain
-
-VERSION = "version"
-"""Input of every provider: the version of its plugin."""
 
 
 class Instances:
@@ -62,21 +60,21 @@ class Instances:
             return self._open(package, {})
         # The one that has checked the inputs; it can be configured once.
         provider = (None if state.delete else self._opened.pop(state.urn, None)) or self._open(package, inputs)
-        provider.configure(state.urn, state.id, _own(inputs))
+        provider.configure(state.urn, state.id, configuration(inputs))
         return provider
 
     def opened(self, urn: str, package: str, inputs: Properties) -> Provider:
         """The provider with this URN, configured or not: enough to check and compare configurations."""
         with self._lock:
             known = self._configured.get(urn)
-            if known is not None and known[0].get(VERSION) == inputs.get(VERSION):
+            if known is not None and origin_of(known[0]) == origin_of(inputs):
                 return known[1]
             if urn not in self._opened:
                 self._opened[urn] = self._open(package, inputs)
             return self._opened[urn]
 
     def _open(self, package: str, inputs: Properties) -> Provider:
-        return self.packages.open(package, str(inputs.get(VERSION, "")))
+        return self.packages.open(package, origin_of(inputs))
 
 
 class ProviderType(Resource):
@@ -90,16 +88,19 @@ class ProviderType(Resource):
         return self._instances.opened(self._urn, self._package, inputs)
 
     def check(self, news: Properties, olds: Properties | None) -> Checked:
-        """As the package's provider checks its configuration, which the version is a part of."""
-        return self._provider(news).check_config(self._urn, _own(news), None if olds is None else _own(olds))
+        """As the package's provider checks its configuration; what is the engine's stays as it is."""
+        before = None if olds is None else configuration(olds)
+        checked = self._provider(news).check_config(self._urn, configuration(news), before)
+        ours = {key: news[key] for key in (VERSION, INTERNAL) if key in news}
+        return replace(checked, inputs={**checked.inputs, **ours})
 
     def diff(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Diff:  # noqa: ARG002
         """As the package's provider compares."""
-        return self._provider(news).diff_config(self._urn, _own(old_inputs), _own(news))
+        return self._provider(news).diff_config(self._urn, configuration(old_inputs), configuration(news))
 
     def create(self, news: Properties) -> Created:
         """An id of its own: resources name the provider by it."""
-        return Created(str(uuid.uuid4()), news)
+        return Created(str(uuid.uuid4()), configuration(news))
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         """As it was configured: it exists nowhere else."""
@@ -107,7 +108,7 @@ class ProviderType(Resource):
 
     def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:  # noqa: ARG002
         """The new configuration, taken up when the next resource needs it."""
-        return news
+        return configuration(news)
 
     def delete(self, id: str, outputs: Properties) -> None:
         """There is nothing to remove."""
@@ -116,11 +117,6 @@ class ProviderType(Resource):
 def package_of(reference: str) -> str:
     """The package of a provider by its reference `urn::id`; a bare name is one."""
     return reference.split("::")[2].rpartition("$")[2].removeprefix(PROVIDER_PREFIX) if "::" in reference else reference
-
-
-def _own(inputs: Properties) -> dict[str, Any]:
-    # `__internal` is Pulumi's own bookkeeping in the states of its CLI.
-    return {key: value for key, value in inputs.items() if key != "__internal"}
 
 
 def subject_of(state: ResourceState) -> Subject:

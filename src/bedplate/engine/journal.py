@@ -1,10 +1,12 @@
-"""The write-ahead journal: what an update has begun and ended since `state.json` was written.
+"""The write-ahead journal: what runs have begun and ended since `state.json` was written.
 
-Goes in: changes. Comes out: one durable line for each group of them, and the changes again when a run died. Lines are
-JSON, `["<sum>",{…}]`: the sum is the first 16 hex digits of SHA-256 over the sum before it and the bytes of the entry,
-so that a line which was altered, lost or moved is found. The first entry names the state that the journal stands on
-(`base`, SHA-256 of `state.json`) and the run; a `folded` entry names the state that everything above it was written
-into, so that a crash between the two files can be told from a file that somebody altered.
+Goes in: changes. Comes out: one durable line for each group of them, and the changes again for whoever reads the state.
+Lines are JSON, `["<sum>",{…}]`: the sum is the first 16 hex digits of SHA-256 over the sum before it and the bytes of
+the entry, so that a line which was altered, lost or moved is found. Each run has a section. Its first entry names the
+state that the journal stands on (`base`, SHA-256 of `state.json`), the run, and the last sum of the section before it
+(`after`); its own sum begins anew, so that a section can be read behind one that is damaged. Its last entry is `ended`
+where the journal stays, or `folded`, which names the state that everything above it was written into, so that a crash
+between the two files can be told from a file that somebody altered.
 
 What a step costs is its own line, however large the state is. Where the lines are kept is a `Log`'s affair (`places`).
 """
@@ -14,13 +16,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bedplate.engine.secrets import Keyring
 from bedplate.problems import BedplateError, Problem, Where
 
 _START = len('["0123456789abcdef",')
+_HEAD = b'{"journal":'
 
 
 class Log(Protocol):
@@ -36,10 +39,13 @@ class Log(Protocol):
 class Journal:
     """What one run appends to its log. Used by one thread at a time. A run that changes nothing writes nothing."""
 
-    def __init__(self, log: Log, base: str, run: Mapping[str, Any], keys: Keyring) -> None:
+    def __init__(
+        self, log: Log, base: str, run: Mapping[str, Any], keys: Keyring, before: Record | None = None
+    ) -> None:
         self._log, self._keys = log, keys
-        self._head = {"journal": 2, "base": base, "run": dict(run)}
-        self._sum = ""
+        self._head = {"journal": 3, "base": base, "after": before.sum if before else "", "run": dict(run)}
+        self.size = before.size if before else 0
+        self.sum = ""
         self._written_keys = keys.providers
         self._broken: BedplateError | None = None
         self.used = False
@@ -51,6 +57,10 @@ class Journal:
             entries.append({"secrets": self._keys.providers})
             self._written_keys = self._keys.providers
         self._write([*entries, *({"changes": raw} for raw in groups)])
+
+    def ended(self, update: Mapping[str, Any]) -> None:
+        """Say that the run is over and that its changes stay in the journal."""
+        self._write([{"ended": dict(update)}])
 
     def folded(self, digest: str, update: Mapping[str, Any]) -> None:
         """Say that everything above now stands in the state with this digest, which takes its place next."""
@@ -64,17 +74,21 @@ class Journal:
     def _write(self, entries: list[dict[str, Any]]) -> None:
         if self._broken is not None:
             raise self._broken
-        total, data = self._sum, b""
+        total, data = self.sum, b""
         for entry in entries if self.used else [self._head, *entries]:
             line, total = _line(total, entry)
             data += line
+        self._append(data)
+        self.sum, self.used = total, True
+
+    def _append(self, data: bytes) -> None:
         try:
             self._log.append(data)
         except BedplateError as error:
             # Nothing can be promised from here on, so nothing more is begun.
             self._broken = error
             raise
-        self._sum, self.used = total, True
+        self.size += len(data)
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,10 @@ class Record:
     run: Mapping[str, Any]
     folded: Mapping[str, Mapping[str, Any]]
     """Digests of the states that it was written into, each with the update to note in the history."""
+    ended: Mapping[str, Any] | None
+    """The update that the last run has become; None where it died."""
+    marks: frozenset[str]
+    """The sums at which runs have ended."""
     secrets: Any
     changes: tuple[list[Any], ...]
     size: int
@@ -96,17 +114,17 @@ class Record:
 
 
 class DamagedJournal(BedplateError):
-    """BP211 for a journal; `whole` is what stands before the damage, `size` its bytes."""
+    """BP211 for a journal; `whole` is what can be read of it."""
 
-    def __init__(self, label: str, number: int, detail: str, whole: Record | None, size: int) -> None:
-        self.whole, self.size = whole, size
+    def __init__(self, label: str, number: int, detail: str, whole: Record | None) -> None:
+        self.whole = whole
         where = Where(label, number)
-        fix = "`bedplate state repair` goes on with the lines before it and keeps the rest beside it"
+        fix = "`bedplate state repair` goes on with what can be read of it and keeps the whole file beside it"
         super().__init__(Problem("BP211", "the journal is damaged", where=where, detail=detail, fix=fix))
 
 
 def read_journal(data: bytes, label: str) -> Record | None:
-    """The journal that a run left, or None where nothing was begun. A last line cut short was never acted on.
+    """The journal that runs have left, or None where nothing was begun. A last line cut short was never acted on.
 
     Raises BedplateError BP211 (`DamagedJournal`) for a line that is not what was written.
     """
@@ -114,29 +132,64 @@ def read_journal(data: bytes, label: str) -> Record | None:
     if tail and (_is_whole(tail) or _is_whole(tail[:-1])):
         # All of the line is there and only its end is wrong, which no cut can do but just before the end.
         lines.append(tail)
-    entries: list[dict[str, Any]] = []
-    total, size = "", 0
+    found = _Read()
     for number, line in enumerate(lines, 1):
-        entry = _entry(total, line)
-        if entry is None or (number == 1) != ("base" in entry):
-            raise DamagedJournal(label, number, "the line is not what was written", _record(entries, size, total), size)
-        entries.append(entry)
-        total, size = line[2:18].decode(), size + len(line) + 1
-    return _record(entries, min(size, len(data)), total)
+        if not found.take(line):
+            whole = _whole(found, lines[number - 1 :])
+            raise DamagedJournal(label, number, "the line is not what was written", whole)
+    return found.record(min(found.size, len(data)))
 
 
-def _record(entries: list[dict[str, Any]], size: int, total: str) -> Record | None:
-    if not entries:
-        return None
-    return Record(
-        base=str(entries[0]["base"]),
-        run=entries[0]["run"],
-        folded={entry["folded"]: entry["update"] for entry in entries if "folded" in entry},
-        secrets=next((e["secrets"] for e in reversed(entries) if "secrets" in e), None),
-        changes=tuple(change for entry in entries for change in entry.get("changes", ())),
-        size=size,
-        sum=total,
-    )
+@dataclass
+class _Read:
+    """The entries of a journal so far."""
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    marks: set[str] = field(default_factory=set)
+    sum: str = ""
+    size: int = 0
+
+    def take(self, line: bytes, *, gap: bool = False) -> bool:
+        """Take the next line; False for one that is not what was written. Behind a `gap` only a section may begin."""
+        begins = line.startswith(_HEAD, _START)
+        if not begins and (gap or not self.entries):
+            return False
+        entry = _entry("" if begins else self.sum, line)
+        if entry is None or (begins and not self._fits(entry, gap)):
+            return False
+        self.entries.append(entry)
+        self.sum, self.size = line[2:18].decode(), self.size + len(line) + 1
+        if "ended" in entry:
+            self.marks.add(self.sum)
+        return True
+
+    def _fits(self, head: Mapping[str, Any], gap: bool) -> bool:
+        same = not self.entries or head["base"] == self.entries[0]["base"]
+        return same and (gap or head.get("after", "") == self.sum)
+
+    def record(self, size: int) -> Record | None:
+        """What it says."""
+        if not self.entries:
+            return None
+        return Record(
+            base=str(self.entries[0]["base"]),
+            run=next(entry["run"] for entry in reversed(self.entries) if "base" in entry),
+            folded={entry["folded"]: entry["update"] for entry in self.entries if "folded" in entry},
+            ended=self.entries[-1].get("ended"),
+            marks=frozenset(self.marks),
+            secrets=next((e["secrets"] for e in reversed(self.entries) if "secrets" in e), None),
+            changes=tuple(change for entry in self.entries for change in entry.get("changes", ())),
+            size=size,
+            sum=self.sum,
+        )
+
+
+def _whole(found: _Read, lines: list[bytes]) -> Record | None:
+    """What can be read in spite of the damage: what stands before it, and the runs that began after it."""
+    before, gap = found.size, True
+    for line in lines:
+        gap = not found.take(line, gap=gap)
+    return found.record(before)
 
 
 def _line(before: str, entry: Mapping[str, Any]) -> tuple[bytes, str]:

@@ -16,10 +16,13 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 
 from bedplate.engine.admission import Left
 from bedplate.engine.api import Event, EventSink
+from bedplate.engine.callbacks import Callbacks, error_hook_of, hook_of
+from bedplate.engine.contents import hashed
 from bedplate.engine.deployment import Deployment
 from bedplate.engine.functions import Functions
 from bedplate.engine.goals import unsupported
-from bedplate.engine.requests import goal_of, read_goal_of
+from bedplate.engine.origins import Origin
+from bedplate.engine.requests import NOWHERE, goal_of, package_of, read_goal_of
 from bedplate.engine.running import Stopped
 from bedplate.engine.state import ResourceState
 from bedplate.engine.transforms import Transforms
@@ -37,13 +40,11 @@ _FEATURES = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_TRANSFORMS,
     resource_pb2.RESOURCE_MONITOR_FEATURE_INVOKE_TRANSFORMS,
     resource_pb2.RESOURCE_MONITOR_FEATURE_PARAMETERIZATION,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS,
 )
 # Methods of the service → what a program did to call them.
-_REFUSED = {
-    "ExistsResource": "asking whether a resource exists",
-    "RegisterResourceHook": "a resource hook",
-    "RegisterErrorHook": "an error hook",
-}
+_REFUSED = {"ExistsResource": "asking whether a resource exists"}
 # Names of the features for SDKs that ask one by one.
 _NAMES = {
     "secrets",
@@ -54,6 +55,8 @@ _NAMES = {
     "transforms",
     "invokeTransforms",
     "parameterization",
+    "resourceHooks",
+    "errorHooks",
 }
 
 
@@ -78,9 +81,10 @@ class Monitor:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._transforms = Transforms()
+        self._callbacks = Callbacks()
+        self._transforms = Transforms(self._callbacks)
         self._functions = Functions(deployment)
-        self._versions: dict[str, str] = {}
+        self._packages: dict[str, Origin] = {}
 
     def __getattr__(self, method: str) -> Callable[[Any], NoReturn]:
         if method not in _REFUSED:
@@ -110,18 +114,30 @@ class Monitor:
         return empty_pb2.Empty()
 
     def RegisterPackage(self, request: Any) -> Any:
-        """A reference that stands for the version of a package in later requests. On the loop's thread."""
-        if request.HasField("parameterization") or request.HasField("extension"):
-            self._refuse(unsupported(f"the parameterized package {request.name}"))
-        if request.download_url:
-            self._refuse(unsupported(f"pluginDownloadURL of the package {request.name}"))
-        reference = f"{request.name}@{request.version}"
-        self._versions[reference] = request.version
+        """A reference that stands for a package in later requests. On the loop's thread."""
+        origin = self._guarded(lambda: package_of(request))
+        known = (reference for reference, other in self._packages.items() if other == origin)
+        reference = next(known, f"{request.name}@{len(self._packages)}")
+        self._packages[reference] = origin
         return resource_pb2.RegisterPackageResponse(ref=reference)
 
+    def RegisterResourceHook(self, request: Any) -> Any:
+        """A function that runs before or after steps. On the loop's thread."""
+        self._guarded(lambda: self._deployment.operations.hooks.add(hook_of(request, self._callbacks)))
+        return empty_pb2.Empty()
+
+    def RegisterErrorHook(self, request: Any) -> Any:
+        """A function that is asked when a step has failed. On the loop's thread."""
+        self._guarded(lambda: self._deployment.operations.hooks.add(error_hook_of(request, self._callbacks)))
+        return empty_pb2.Empty()
+
     def SignalAndWaitForShutdown(self, _request: Any) -> Any:
-        """The program is over. What comes after happens outside of it."""
-        self._transforms.close()
+        """The program is over. What comes after happens outside of it, but for what needs its functions."""
+        try:
+            if self._deployment.operations.hooks:
+                self._guarded(self._deployment.finish_early)
+        finally:
+            self._callbacks.close()
         return empty_pb2.Empty()
 
     def RegisterResource(self, request: Any) -> Any:
@@ -142,34 +158,34 @@ class Monitor:
 
     def _register(self, request: Any) -> ResourceState:
         asked = self._transforms.resource(request)
-        state = self._deployment.register(goal_of(asked, self._version(request)))
+        state = self._deployment.register(goal_of(asked, self._origin(request)))
         self._transforms.note(state.urn, request)
         return state
 
     def ReadResource(self, request: Any) -> Any:
         """Read a resource that the stack does not own."""
         try:
-            state = self._guarded(lambda: self._deployment.read(read_goal_of(request, self._version(request))))
+            state = self._guarded(lambda: self._deployment.read(read_goal_of(request, self._origin(request))))
         except Left as left:
             return resource_pb2.ReadResourceResponse(**_left(left), properties=to_struct(left.inputs))
         return resource_pb2.ReadResourceResponse(urn=state.urn, id=state.id, properties=to_struct(state.outputs))
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         """Set the outputs of a component or of the stack."""
-        self._guarded(lambda: self._deployment.set_outputs(request.urn, from_struct(request.outputs)))
+        self._guarded(lambda: self._deployment.set_outputs(request.urn, hashed(from_struct(request.outputs))))
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any) -> Any:
         """Call a function of a package."""
         asked = self._guarded(lambda: self._transforms.invoke(request))
-        return self._guarded(lambda: self._functions.invoke(asked, self._version(request)))
+        return self._guarded(lambda: self._functions.invoke(asked, self._origin(request)))
 
     def Call(self, request: Any) -> Any:
         """Call a method of a resource."""
-        return self._guarded(lambda: self._functions.call(request, self._version(request)))
+        return self._guarded(lambda: self._functions.call(request, self._origin(request)))
 
-    def _version(self, request: Any) -> str:
-        return self._versions.get(request.packageRef, "")
+    def _origin(self, request: Any) -> Origin:
+        return self._packages.get(request.packageRef, NOWHERE)
 
     def _guarded(self, call: Callable[[], T]) -> T:
         try:
@@ -177,6 +193,7 @@ class Monitor:
         except Left:
             raise
         except Stopped:
+            self._deployment.turned_away = True
             raise Refusal("another resource has failed, or the run was stopped") from None
         except BedplateError as error:
             self._deployment.fail_once(error)

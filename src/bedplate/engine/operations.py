@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from bedplate.engine.api import Event, EventSink, Step
+from bedplate.engine.faults import problems_of
+from bedplate.engine.hooks import Hooks, Moment
 from bedplate.engine.instances import Instances
 from bedplate.engine.ordering import delete_in_order
-from bedplate.engine.paths import hide
 from bedplate.engine.provider import UNKNOWN, Created, Diff, Incomplete, Resource, Unsettled
 from bedplate.engine.running import Run, Stopped
 from bedplate.engine.state import (
@@ -28,12 +29,12 @@ from bedplate.engine.state import (
     Settle,
     timestamp,
 )
+from bedplate.engine.steps import NO_DIFF, delete_op, step_of
 from bedplate.engine.storage import Ledger
-from bedplate.engine.values import annotate, contains, masked, plain, seal
+from bedplate.engine.values import annotate, contains, plain, seal
 from bedplate.problems import BedplateError, Problem
 
 T = TypeVar("T")
-_NO_DIFF = Diff()
 
 
 @dataclass
@@ -49,9 +50,12 @@ class Operations:
     steps: list[Step] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
     """URNs of what this run deletes: what is `deletedWith` one of them goes along."""
+    late: list[Problem] = field(default_factory=list)
+    """What went wrong with resources that are made or changed all the same: hooks that ran afterwards."""
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
+        self.hooks = Hooks(self.preview, lambda message: self.emit(Event("log", message=message)))
 
     def emit(self, event: Event) -> None:
         """Pass an event on, one at a time; a finished step is kept."""
@@ -74,20 +78,28 @@ class Operations:
         now = timestamp(self.clock())
         return replace(state, created=state.created or now, modified=now)
 
-    def create(
-        self, resource: Resource, new: ResourceState, op: str = "create", diff: Diff = _NO_DIFF
-    ) -> ResourceState:
+    def after(self, moment: Moment) -> None:
+        """Run the hooks of a resource that is made or changed. What they raise ends the run, and undoes nothing."""
+        try:
+            self.hooks.run(replace(moment, over=True))
+        except BedplateError as error:
+            self.late += problems_of(moment.subject.name, moment.subject.type, error)
+
+    def create(self, resource: Resource, new: ResourceState, op: str = "create", diff: Diff = NO_DIFF) -> ResourceState:
         """Make a resource."""
         return self._create(resource, new, step_of(op, new, diff), None)
 
     def _create(
         self, resource: Resource, new: ResourceState, step: Step, replaced: ResourceState | None
     ) -> ResourceState:
+        moment = Moment("create", new=new)
+
         def make() -> ResourceState:
+            self.hooks.run(moment)
             if self.preview:
                 outputs, new_id, failure = resource.preview_outputs(plain(new.inputs), None), "", None
             else:
-                made, failure = self._made("creating", new, lambda: resource.create(plain(new.inputs)))
+                made, failure = self._made("creating", moment, lambda: resource.create(plain(new.inputs)))
                 outputs, new_id = made.outputs, made.id
             state = self.stamp(_came_up(replace(new, id=new_id, outputs=self.marked(resource, new, outputs)), failure))
             # A type that gave the new one the old one's id has replaced it already: deleting the old would delete both.
@@ -97,6 +109,7 @@ class Operations:
             self.record(*marks, Put(state), Settle(new.urn))
             if failure is not None:
                 raise failure
+            self.after(replace(moment, new=state))
             return state
 
         return self.perform(step, make)
@@ -104,17 +117,21 @@ class Operations:
     def update(self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff) -> ResourceState:
         """Change a resource in place."""
 
+        moment = Moment("update", old, new)
+
         def change() -> ResourceState:
+            self.hooks.run(moment)
             arguments = (old.id, plain(old.inputs), plain(old.outputs), plain(new.inputs))
             if self.preview:
                 outputs, failure = resource.preview_update(*arguments), None
             else:
-                made, failure = self._made("updating", new, lambda: Created(old.id, resource.update(*arguments)))
+                made, failure = self._made("updating", moment, lambda: Created(old.id, resource.update(*arguments)))
                 outputs = made.outputs
             state = self.stamp(_came_up(replace(new, outputs=self.marked(resource, new, outputs)), failure))
             self.record(Put(state), Settle(new.urn))
             if failure is not None:
                 raise failure
+            self.after(replace(moment, new=state))
             return state
 
         return self.perform(step_of("update", new, diff, old), change)
@@ -136,13 +153,15 @@ class Operations:
         """Leave a resource as it is. What the program says about it (protect, dependencies) may still change."""
         if new != old:
             self.record(Put(new))
-        self.emit(Event("done", step_of("same", new, _NO_DIFF, old)))
+        self.emit(Event("done", step_of("same", new, NO_DIFF, old)))
         return new
 
-    def put_component(self, op: str, new: ResourceState, diff: Diff = _NO_DIFF) -> ResourceState:
+    def put_component(self, op: str, moment: Moment, diff: Diff = NO_DIFF) -> ResourceState:
         """Record a component, which has no provider."""
+        new = moment.subject
 
         def put() -> ResourceState:
+            self.hooks.run(moment)
             state = self.stamp(new)
             self.record(Put(state))
             return state
@@ -158,12 +177,21 @@ class Operations:
         """
         end = Put(replace(old, pending_replacement=True)) if replacing else Drop(*old.key)
 
-        def remove() -> None:
-            if not self.preview and resource is not None:
-                self._attempt("deleting", old, lambda: resource.delete(old.id, plain(old.outputs)))
-            self.record(end, Settle(old.urn))
+        moment = Moment("delete", old)
 
-        self.perform(step_of(op, old, _NO_DIFF, old, gone=True), remove)
+        def hooks(moment: Moment) -> None:
+            # Those of an entry that waits for its replacement ran when the resource was deleted.
+            if not old.pending_replacement:
+                self.hooks.run(moment)
+
+        def remove() -> None:
+            hooks(moment)
+            if not self.preview and resource is not None:
+                self._attempt("deleting", moment, lambda: resource.delete(old.id, plain(old.outputs)))
+            self.record(end, Settle(old.urn))
+            hooks(replace(moment, over=True))
+
+        self.perform(step_of(op, old, NO_DIFF, old, gone=True), remove)
 
     def delete_all(self, doomed: list[ResourceState], *, keep_going: bool = False) -> None:
         """Remove resources, dependents first, independent ones at once.
@@ -181,13 +209,13 @@ class Operations:
 
     def _delete_one(self, old: ResourceState) -> None:
         # What is only forgotten needs no type, so that a state outlives the types in it.
-        self.delete(self.instances.resource(old) if self.removes(old) else None, old, _delete_op(old))
+        self.delete(self.instances.resource(old) if self.removes(old) else None, old, delete_op(old))
 
     def removes(self, old: ResourceState) -> bool:
         """Whether deleting this calls its provider: it is ours, and nothing else takes it along."""
         return old.managed and old.deleted_with not in self.gone
 
-    def _made(self, kind: str, new: ResourceState, call: Callable[[], Created]) -> tuple[Created, Incomplete | None]:
+    def _made(self, kind: str, moment: Moment, call: Callable[[], Created]) -> tuple[Created, Incomplete | None]:
         """What a call made; where it did not come up as it should, the error to raise once it is recorded."""
 
         def outcome() -> tuple[Created, Incomplete | None]:
@@ -196,13 +224,14 @@ class Operations:
             except Incomplete as error:
                 return error.created, error
 
-        return self._attempt(kind, new, outcome)
+        return self._attempt(kind, moment, outcome)
 
-    def _attempt(self, kind: str, resource: ResourceState, call: Callable[[], T]) -> T:
+    def _attempt(self, kind: str, moment: Moment, call: Callable[[], T]) -> T:
+        resource = moment.subject
         prior = self.ledger.snapshot.pending.get(resource.urn)
         self.record(Begin(PendingOperation(kind, resource)))
         try:
-            return call()
+            return self.hooks.tried(moment, call)
         except Unsettled:
             raise
         except Exception:
@@ -252,35 +281,6 @@ class _Running:
             self.operations.emit(Event("done", self.step))
         else:
             self.operations.emit(Event("failed", self.step, str(error)))
-
-
-def step_of(
-    op: str, state: ResourceState, diff: Diff = _NO_DIFF, old: ResourceState | None = None, *, gone: bool = False
-) -> Step:
-    return Step(
-        op=op,
-        urn=state.urn,
-        type=state.type,
-        name=state.name,
-        diff=diff.properties,
-        note=diff.note,
-        old_inputs=hide(masked(old.inputs), state.hide_diff) if old else None,
-        new_inputs=None if gone else hide(masked(state.inputs), state.hide_diff),
-        old_outputs=hide(masked(old.outputs), state.hide_diff) if old else None,
-    )
-
-
-def same_step(state: ResourceState) -> Step:
-    """A resource in state as a `same` step."""
-    return step_of("same", state, _NO_DIFF, state)
-
-
-def _delete_op(old: ResourceState) -> str:
-    if old.pending_replacement:
-        return "remove-pending-replace"
-    if old.external:
-        return "discard-replaced" if old.delete else "discard"
-    return "delete-replaced" if old.delete else "delete"
 
 
 def protected(state: ResourceState, what: str) -> BedplateError:

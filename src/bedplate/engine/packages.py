@@ -16,9 +16,11 @@ from typing import Final
 
 from bedplate.engine.diffing import diff_properties
 from bedplate.engine.goals import unsupported
+from bedplate.engine.origins import Origin
 from bedplate.engine.provider import Checked, CheckFailure, Diff, Properties, Resource
 from bedplate.problems import BedplateError, Problem
 
+NOWHERE: Final = Origin()
 ENGINES: Final = frozenset({"version", "pluginDownloadURL"})
 """Inputs of every provider that are the engine's: which plugin to start."""
 
@@ -80,6 +82,10 @@ class Provider(ABC):
         """Call a method of a resource, which is `__self__` in `args`: its id, or the URN of a component."""
         raise unsupported(f"the method {token}")
 
+    def parameterize(self, name: str, version: str, value: bytes) -> str:  # noqa: ARG002
+        """Become another package, before anything else is called. Returns the name of what it has become."""
+        raise unsupported(f"a parameter for the package {name}")
+
     def cancel(self) -> None:  # noqa: B027  optional
         """Ask running calls to give up. They then fail in their own time."""
 
@@ -116,8 +122,8 @@ class InProcess(Provider):
         raise unsupported(f"the function {token}")
 
 
-Opener = Callable[[str, str], Provider]
-"""Starts a plugin: package and version ("" for any) → its provider, not yet configured."""
+Opener = Callable[[str, Origin], Provider]
+"""Starts a plugin: its name (that of the package, unless it is parameterized), the origin → a provider to configure."""
 
 
 class Packages:
@@ -136,23 +142,44 @@ class Packages:
         self._opened: list[Provider] = []
         self._lock = threading.Lock()
 
-    def open(self, package: str, version: str = "") -> Provider:
-        """A provider of the package, to be configured. Raises BedplateError BP241 where the package is not found."""
-        if package in self._types:
-            return InProcess(self._types[package])
-        provider = self._own[package]() if package in self._own else self._opener(package, version)
+    def open(self, package: str, origin: Origin = NOWHERE) -> Provider:
+        """A provider of the package, to be configured.
+
+        Raises BedplateError BP241 where the package is not found, BP247 where its plugin made another of the parameter.
+        """
+        plugin = origin.plugin or package
+        if plugin in self._types or plugin in self._own:
+            provider = self._of_this_process(plugin, origin)
+        else:
+            provider = self._opener(plugin, origin)
         with self._lock:
             self._opened.append(provider)
+        if origin.parameter is not None:
+            made = provider.parameterize(package, origin.version, origin.parameter)
+            if made != package:
+                summary = f"the plugin {plugin} made the package {made} in place of {package}"
+                raise BedplateError(Problem("BP247", summary))
         return provider
+
+    def _of_this_process(self, package: str, origin: Origin) -> Provider:
+        if origin.variables:
+            # All that runs in this process shares its variables.
+            raise unsupported(f"envVarMappings of the package {package}")
+        return self._own[package]() if package in self._own else InProcess(self._types[package])
 
     def configurable(self, package: str) -> bool:
         """Whether the stack's config for the package (`package:key`) is for its provider."""
         return package not in self._types
 
-    def cancel(self) -> None:
-        """Ask every provider to give up what it is doing."""
+    def cancel(self) -> list[Problem]:
+        """Ask every provider to give up what it is doing; why some could not be asked."""
+        found: list[Problem] = []
         for provider in tuple(self._opened):
-            provider.cancel()
+            try:
+                provider.cancel()
+            except BedplateError as error:
+                found += error.problems
+        return found
 
     def close(self) -> None:
         """End every provider that was opened."""

@@ -21,29 +21,40 @@ from bedplate.engine.secrets import KEY_FILE
 
 STATE, BACKUP, JOURNAL, HISTORY, LOCK = "state.json", "state.json.bak", "journal.jsonl", "history.jsonl", "lock.json"
 SUMS: Final = "state.json.sha256"
+PAST: Final = "journal.jsonl.bak"
+"""The journal that made the state out of its backup."""
+SMALL: Final = 16 * 1024
+"""Bytes of a state that is not worth a journal of its own."""
+_MARK: Final = b"# journal.jsonl "
 VARIABLE: Final = "BEDPLATE_STATE"
 """Environment variable that names a bucket for the states, `s3://bucket/prefix`."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """State and journal as they are now. `intact` is False where the state is not the one that was written."""
+    """State and journal as they are now. `intact` is False where the state is not the one that was written.
+
+    `mark` is what the last run that ended said of its journal (`Place.mark`).
+    """
 
     state: bytes | None
     journal: bytes
     intact: bool = True
+    mark: str = ""
 
 
 class Place(Protocol):
     """The files of one stack. What changes them is called by the holder of the lock; reading takes no lock.
 
     `label` names the place to people; `shared` says that other machines use it, so that nothing may depend on a file
-    of this one. Every method raises BedplateError where it cannot do what it says (BP213, BP250, BP251).
+    of this one. A state of up to `whole_below` bytes is written whole after each run.
+    Every method raises BedplateError where it cannot do what it says (BP213, BP250, BP251).
     """
 
     label: str
     keys: Path
     shared: bool
+    whole_below: float
 
     def held(self, purpose: str, clock: Callable[[], float]) -> AbstractContextManager[None]:
         """Hold the lock. Raises BedplateError BP210 (exit code 6) where somebody else does."""
@@ -54,17 +65,23 @@ class Place(Protocol):
     def backup(self) -> bytes | None:
         """The state before the last update."""
 
+    def past(self) -> bytes:
+        """The journal that made the state out of the backup, where it is kept."""
+
     def replace(self, data: bytes, *, over_damage: bool = False) -> None:
         """Put a new state in the place of the old one, which becomes the backup, if it is whole. All or nothing."""
 
-    def open_log(self) -> Log:
-        """A journal for the holder of the lock; nothing is made before the first line."""
+    def open_log(self, keep: int = 0) -> Log:
+        """A journal for the holder of the lock, behind `keep` bytes; nothing is touched before the first line."""
+
+    def mark(self, mark: str) -> None:
+        """Note what must be found in the journal from now on, until the state is replaced."""
 
     def close_log(self, size: int, line: bytes) -> None:
         """Add a line behind the first `size` bytes of the journal that a dead run left."""
 
     def drop_log(self) -> None:
-        """Remove the journal that a dead run left."""
+        """Remove the journal that a dead run left; what it says stands in the state."""
 
     def set_aside(self, *, journal: bool) -> str:
         """Keep the damaged state (or journal) under another name, which is returned. The journal is gone then."""
@@ -87,26 +104,35 @@ class Folder:
 
     shared = False
 
-    def __init__(self, folder: Path) -> None:
-        self.label, self.keys, self._folder = str(folder), folder, folder
+    def __init__(self, folder: Path, whole_below: float = SMALL) -> None:
+        self.label, self.keys, self._folder, self.whole_below = str(folder), folder, folder, whole_below
 
     def held(self, purpose: str, clock: Callable[[], float]) -> AbstractContextManager[None]:
         """Hold `lock.json`."""
         return held(self._folder / LOCK, purpose, clock)
 
     def read(self) -> Files:
-        """Read both files."""
+        """Read the files. The sums name the journal as it is or was a moment ago: it only grows."""
+        marks = [line for line in self._lines() if line.startswith(_MARK)]
         journal, state = read_file(self._folder / JOURNAL), read_file(self._folder / STATE)
-        return Files(state, journal or b"", self._intact(state))
+        mark = marks[0].removeprefix(_MARK).decode(errors="replace") if marks else ""
+        return Files(state, journal or b"", self._intact(state), mark)
+
+    def _lines(self) -> list[bytes]:
+        return (read_file(self._folder / SUMS) or b"").splitlines()
 
     def _intact(self, state: bytes | None) -> bool:
-        sums = read_file(self._folder / SUMS)
-        return state is None or sums is None or _digest(state).encode() in sums.split()
+        sums = [line.split(b" ")[0] for line in self._lines() if not line.startswith(_MARK)]
+        return state is None or not sums or _digest(state).encode() in sums
 
     def backup(self) -> bytes | None:
         """Read the backup, where it is the one that was written."""
         found = read_file(self._folder / BACKUP)
         return found if self._intact(found) else None
+
+    def past(self) -> bytes:
+        """Read the journal before this one."""
+        return read_file(self._folder / PAST) or b""
 
     def replace(self, data: bytes, *, over_damage: bool = False) -> None:
         """Write beside it, sync, rename."""
@@ -140,9 +166,21 @@ class Folder:
         # Renaming a link onto another link of the same file does nothing: after a crash right here it is still there.
         link.unlink(missing_ok=True)
 
-    def open_log(self) -> Log:
-        """A file that the first line makes."""
-        return _FileLog(self._folder / JOURNAL)
+    def open_log(self, keep: int = 0) -> Log:
+        """A file that the first line makes, or goes on with."""
+        return _FileLog(self._folder / JOURNAL, keep)
+
+    def mark(self, mark: str) -> None:
+        """A line beside the sums, as a comment."""
+        path, temporary = self._folder / SUMS, self._folder / (SUMS + ".tmp")
+        lines = [line for line in self._lines() if not line.startswith(_MARK)]
+        try:
+            write_file(temporary, b"\n".join([*lines, _MARK + mark.encode(), b""]))
+            temporary.replace(path)
+            fsync_folder(self._folder)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise write_failed(path, error) from error
 
     def close_log(self, size: int, line: bytes) -> None:
         """Append; a line cut short by the crash is ended first, or the new one would be glued to it."""
@@ -153,8 +191,8 @@ class Folder:
             raise write_failed(path, error) from error
 
     def drop_log(self) -> None:
-        """Remove the file."""
-        (self._folder / JOURNAL).unlink(missing_ok=True)
+        """Keep the file as the journal of the past. One that holds nothing is removed."""
+        _retire(self._folder / JOURNAL)
 
     def set_aside(self, *, journal: bool) -> str:
         """Give the file another name; an earlier one that was set aside stays."""
@@ -170,7 +208,7 @@ class Folder:
 
     def erase(self) -> None:
         """Remove all that belongs to the state."""
-        for name in (STATE, SUMS, BACKUP, KEY_FILE):
+        for name in (STATE, SUMS, BACKUP, PAST, KEY_FILE):
             (self._folder / name).unlink(missing_ok=True)
         fsync_folder(self._folder)
 
@@ -192,17 +230,16 @@ class Folder:
 
 
 class _FileLog:
-    """Appends to `journal.jsonl`."""
+    """Appends to `journal.jsonl`, behind the first `size` bytes."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._fd, self._size = path, -1, 0
+    def __init__(self, path: Path, size: int) -> None:
+        self._path, self._fd, self._size = path, -1, size
 
     def append(self, data: bytes) -> None:
         """Write and sync. What was written in part is cut off again: what follows it would be unreadable."""
         try:
             if self._fd < 0:
-                self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-                fsync_folder(self._path.parent)
+                self._fd = self._open()
             write_all(self._fd, data)
             os.fsync(self._fd)
         except OSError as error:
@@ -211,13 +248,29 @@ class _FileLog:
             raise write_failed(self._path, error) from error
         self._size += len(data)
 
+    def _open(self) -> int:
+        if self._size:
+            # Also ends a last line that lacks its end, and cuts off one that was not written to its end.
+            self._size += append_lines(self._path, b"", self._size)
+            return os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        fsync_folder(self._path.parent)
+        return fd
+
     def close(self, *, remove: bool) -> None:
-        """Close the file."""
+        """Close the file, and where its content stands in the state keep it as the journal of the past."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
         if remove:
-            self._path.unlink(missing_ok=True)
+            _retire(self._path)
+
+
+def _retire(journal: Path) -> None:
+    if journal.exists() and b"\n" in journal.read_bytes():
+        journal.replace(journal.with_name(PAST))
+    else:
+        journal.unlink(missing_ok=True)
 
 
 def place_of(stack: StackRef, environment: Mapping[str, str]) -> Place:

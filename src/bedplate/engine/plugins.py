@@ -19,10 +19,11 @@ from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from bedplate.engine.finding import find
+from bedplate.engine.origins import Origin
 from bedplate.engine.packages import ENGINES, Invoked, Provider, Subject
 from bedplate.engine.pluginprocess import START, Log, PluginProcess
 from bedplate.engine.provider import UNKNOWN, Checked, Created, Diff, Properties, ReadResult, Resource, Unsettled
-from bedplate.engine.values import annotate, contains, from_struct, plain, to_struct
+from bedplate.engine.values import annotate, contains, elided, from_struct, plain, to_struct
 from bedplate.engine.wire import checked_of, diff_of, failures_of, incomplete_of, problems_in
 from bedplate.problems import BedplateError, Problem
 
@@ -31,9 +32,15 @@ _NO_ANSWER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EX
 _SEED = 32  # random bytes with which a provider makes names
 
 
-def opener(environment: Mapping[str, str], log: Log) -> Callable[[str, str], Provider]:
+def opener(environment: Mapping[str, str], log: Log) -> Callable[[str, Origin], Provider]:
     """Opens plugins found in `environment`; their messages go to `log`."""
-    return lambda package, version: Plugin(package, find(package, version, environment), environment, log)
+
+    def start(package: str, origin: Origin) -> Provider:
+        version = origin.version if origin.parameter is None else origin.plugin_version
+        executable = find(package, version, environment, origin.url)
+        return Plugin(package, executable, origin.environment(environment), log)
+
+    return start
 
 
 class Plugin(Provider):
@@ -96,6 +103,14 @@ class Plugin(Provider):
             case _:
                 return BedplateError(*problems_in(text))
         return BedplateError(problem)
+
+    def parameterize(self, name: str, version: str, value: bytes) -> str:
+        """Hand the parameter over."""
+        parameters = pb.ParameterizeRequest.ParametersValue(name=name, version=version, value=value)
+        made: str = self.call("Parameterize", pb.ParameterizeRequest(value=parameters)).name
+        # Its configuration is that of the package that it has become.
+        self.package = made
+        return made
 
     def schema(self) -> Mapping[str, Any]:
         """The package's schema."""
@@ -214,7 +229,8 @@ class PluginResource(Resource):
         return to_struct(annotate(dict(inputs), self._subject.inputs))
 
     def _olds(self, inputs: Properties, outputs: Properties) -> dict[str, Any]:
-        return {"olds": self._struct(outputs), "old_inputs": self._struct(inputs)}
+        # To compare contents, and to remove them, a plugin gets their hashes alone.
+        return {"olds": self._struct(elided(outputs)), "old_inputs": self._struct(elided(inputs))}
 
     def check(self, news: Properties, olds: Properties | None) -> Checked:
         """Validate inputs. The plugin makes names from a random seed and keeps those in `olds`."""
@@ -230,7 +246,7 @@ class PluginResource(Resource):
             id=id,
             ignoreChanges=self._ignored,
             **self._olds(old_inputs, old_outputs),
-            news=self._struct(news),
+            news=self._struct(elided(news)),
             **self._about,
         )
         return diff_of(self._plugin.call("Diff", request), old_inputs, news)
@@ -245,7 +261,8 @@ class PluginResource(Resource):
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         """What it is now."""
-        request = pb.ReadRequest(id=id, inputs=to_struct(inputs), properties=to_struct(outputs), **self._timed("read"))
+        known = {"inputs": to_struct(elided(inputs)), "properties": to_struct(elided(outputs))}
+        request = pb.ReadRequest(id=id, **known, **self._timed("read"))
         response = self._plugin.call("Read", request)
         if not response.id:
             return None
@@ -272,8 +289,8 @@ class PluginResource(Resource):
 
     def delete(self, id: str, outputs: Properties) -> None:
         """Remove it."""
-        old_inputs = to_struct(self._subject.inputs)
-        request = pb.DeleteRequest(id=id, properties=to_struct(outputs), old_inputs=old_inputs, **self._timed("delete"))
+        known = {"properties": to_struct(elided(outputs)), "old_inputs": to_struct(elided(self._subject.inputs))}
+        request = pb.DeleteRequest(id=id, **known, **self._timed("delete"))
         self._plugin.call("Delete", request)
 
     def preview_outputs(self, news: Properties, old_outputs: Properties | None) -> Properties:

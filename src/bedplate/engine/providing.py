@@ -15,6 +15,7 @@ from typing import Any
 from bedplate.engine.checking import accepted
 from bedplate.engine.goals import Goal, StackId
 from bedplate.engine.operations import Operations
+from bedplate.engine.origins import Origin, configuration
 from bedplate.engine.state import PROVIDER_PREFIX, Change, Drop, Mark, Put, ResourceState
 from bedplate.engine.values import UNKNOWN_SENTINEL, plain
 from bedplate.problems import BedplateError, Problem
@@ -44,7 +45,7 @@ class Providers:
         Raises BedplateError BP221 for a provider that this run does not know.
         """
         if not goal.provider:
-            return self.default(goal.package, goal.version)
+            return self.default(goal.package, goal.origin)
         urn = goal.provider.rpartition("::")[0]
         if urn not in self._states:
             raise BedplateError(
@@ -56,15 +57,14 @@ class Providers:
         """Remember an explicit provider as it is from now on."""
         self._states[provider.urn] = provider
 
-    def default(self, package: str, version: str) -> str:
+    def default(self, package: str, origin: Origin) -> str:
         """The reference of a package's default provider, which is made when it is first needed."""
-        name = "default" + ("_" + version.replace(".", "_") if version else "")
         type_ = PROVIDER_PREFIX + package
-        urn = self._stack.urn("", type_, name)
+        urn = self._stack.urn("", type_, origin.default_name)
         # Registrations race for it: one makes it, the others wait.
         with self._lock:
             if urn not in self._states:
-                inputs = {**self._package_config(package), **({"version": version} if version else {})}
+                inputs = {**self._package_config(package), **origin.inputs()}
                 self._states[urn] = self._made(ResourceState(urn=urn, type=type_, custom=True, inputs=inputs))
             return reference_of(self._states[urn])
 
@@ -79,13 +79,19 @@ class Providers:
         old = self._operations.ledger.snapshot.live(wanted.urn)
         resource = self._operations.instances.resource(wanted)
         inputs = accepted(resource.check(plain(wanted.inputs), plain(old.inputs) if old else None), wanted.inputs)
-        wanted = replace(wanted, inputs=inputs, outputs=inputs)
+        wanted = replace(wanted, inputs=inputs, outputs=configuration(inputs))
         if old is None:
             return self._recorded(replace(wanted, id=str(uuid.uuid4())))
         diff = resource.diff(old.id, plain(old.inputs), plain(old.outputs), plain(inputs))
         if diff.replaces:
             return self._recorded(replace(wanted, id=str(uuid.uuid4())), Mark(old.urn))
-        return self._recorded(replace(old, inputs=inputs, outputs=inputs)) if diff.changes else old
+        if diff.changes:
+            return self._recorded(replace(old, inputs=inputs, outputs=configuration(inputs)))
+        # Where it comes from may be another place without anything else being different.
+        same = replace(old, inputs=inputs)
+        if same != old:
+            self._operations.record(Put(same))
+        return same
 
     def _recorded(self, state: ResourceState, *changes: Change) -> ResourceState:
         stamped = self._operations.stamp(state)

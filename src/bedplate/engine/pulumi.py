@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bedplate.engine.api import DEFAULTS, EventSink, Options, Outcome, Program, StackRef, Step, Update
+from bedplate.engine.encoding import decode_deployment
 from bedplate.engine.pulumiplace import Place, place_of, throwaway, write_settings
 from bedplate.engine.secrets import KEY_FILE
-from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState, decode_deployment
+from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState
 from bedplate.engine.targets import whole
 from bedplate.engine.values import masked
 from bedplate.problems import BedplateError, Problem
@@ -99,9 +100,15 @@ class PulumiEngine:
 
     def destroy(self, stack: StackRef, *, options: Options = DEFAULTS, on_event: EventSink | None = None) -> Outcome:
         """Delete every resource, and at the end the stack itself, unless only some were to go."""
-        chosen = _arguments(options, "targets", "refresh", "continue_on_error")
-        outcome = self._without_program(stack, "destroy", chosen, on_event)
-        if not options.targets:
+        chosen = _arguments(options, "targets", "excludes", "refresh", "continue_on_error")
+        # The CLI has it and the Automation API has not.
+        excludes = [f"--exclude={urn}" for urn in chosen.pop("exclude", ())]
+        if "exclude_dependents" in chosen:
+            what = "Pulumi cannot leave out of a destroy what depends on an excluded resource"
+            raise BedplateError(Problem("BP264", what, fix="name each resource that is to stay"))
+        with self._cli.adding("destroy", excludes):
+            outcome = self._without_program(stack, "destroy", chosen, on_event)
+        if not options.targets and not options.excludes:
             self.forget(stack)
             (stack.folder / KEY_FILE).unlink(missing_ok=True)
         return outcome
@@ -137,19 +144,31 @@ class PulumiEngine:
 
     def resources(self, stack: StackRef) -> tuple[Step, ...]:
         """The resources in state, each as a `same` step, secrets masked, needed ones first."""
-        from bedplate.engine.operations import same_step
+        from bedplate.engine.steps import same_step
 
         return tuple(same_step(state) for state in self._states(stack) if not state.type.startswith(PROVIDER_PREFIX))
 
     def _states(self, stack: StackRef) -> list[ResourceState]:
-        if not self._exists(stack):
-            return []
-        return decode_deployment(self.export_state(stack).get("deployment") or {}, None).ordered()
+        exported = self._exported(stack)
+        return [] if exported is None else decode_deployment(exported.get("deployment") or {}, None).ordered()
 
     def export_state(self, stack: StackRef) -> dict[str, Any]:
         """The state as `pulumi stack export` prints it, secrets encrypted."""
         found: dict[str, Any] = json.loads(self._call(stack, "stack", "export"))
         return found
+
+    def _exported(self, stack: StackRef) -> dict[str, Any] | None:
+        """The state; None where there is no such stack."""
+        from pulumi.automation import StackNotFoundError
+
+        if self._place(stack).empty:
+            return None
+        try:
+            return self.export_state(stack)
+        except BedplateError as error:
+            if isinstance(error.__cause__, StackNotFoundError):
+                return None
+            raise
 
     def import_state(self, stack: StackRef, document: Mapping[str, Any]) -> None:
         """Put such a document in the place of the state, as `pulumi stack import` does."""
@@ -175,17 +194,8 @@ class PulumiEngine:
         return place_of(stack, self._backend, self._environment, make=make)
 
     def _exists(self, stack: StackRef) -> bool:
-        from pulumi.automation import StackNotFoundError
-
-        if self._place(stack).empty:
-            return False
-        try:
-            self._call(stack, "stack")
-        except BedplateError as error:
-            if isinstance(error.__cause__, StackNotFoundError):
-                return False
-            raise
-        return True
+        # Of the commands that read a stack this one takes the least time.
+        return self._exported(stack) is not None
 
     def _call(self, stack: StackRef, *arguments: str, given: str = "") -> str:
         """What a command about the stack prints. It runs in a folder that is thrown away: reading changes nothing."""

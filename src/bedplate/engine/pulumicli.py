@@ -58,6 +58,7 @@ class Cli(PulumiCommand):
         self.command = str(executable)
         self._environment = {**environment, "PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_AUTOMATION_API": "true"}
         self._running: set[subprocess.Popen[str]] = set()
+        self._added: dict[str, list[str]] = {}
         self.interrupted = False
         self.version = self._usable_version()
 
@@ -78,7 +79,7 @@ class Cli(PulumiCommand):
         on_error: OnOutput | None = None,
     ) -> CommandResult:
         """What the Automation API calls. Raises CommandError when the command fails."""
-        result = self.call(args, Path(cwd), additional_env)
+        result = self.call([*args, *self._added.get(args[0], ())], Path(cwd), additional_env)
         for each, text in ((on_output, result.stdout), (on_error, result.stderr)):
             if each:
                 for line in text.splitlines():
@@ -108,6 +109,15 @@ class Cli(PulumiCommand):
         if process.returncode:
             raise create_command_error(result)
         return result
+
+    @contextmanager
+    def adding(self, command: str, arguments: list[str]) -> Iterator[None]:
+        """While it lasts, give this command arguments that the Automation API does not know."""
+        self._added[command] = arguments
+        try:
+            yield
+        finally:
+            del self._added[command]
 
     def interrupt(self) -> None:
         """Ctrl-C for what runs: once, it finishes the steps under way; twice, it stops at once."""

@@ -15,10 +15,11 @@ from typing import Any, Final
 from pulumi.automation.events import DiagnosticEvent, EngineEvent, OpType, StepEventMetadata
 
 from bedplate.engine.api import Event, EventSink, Step
+from bedplate.engine.assets import SIGNATURE
 from bedplate.engine.faults import named
 from bedplate.engine.provider import UNKNOWN, DiffKind
 from bedplate.engine.state import STACK_TYPE
-from bedplate.engine.values import MASK, SECRET_SIGNATURE, SIGNATURE, UNKNOWN_SENTINEL
+from bedplate.engine.values import MASK, SECRET_SIGNATURE, UNKNOWN_SENTINEL
 from bedplate.problems import Problem
 from bedplate.problems.catalogue import explain
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from bedplate.engine.api import Event, Step
 from bedplate.engine.diffing import diff_properties
-from bedplate.engine.operations import Operations, step_of
+from bedplate.engine.operations import Operations
 from bedplate.engine.ordering import in_any_order
 from bedplate.engine.provider import Diff, ReadResult, Resource
 from bedplate.engine.state import PROVIDER_PREFIX, Change, Drop, Put, ResourceState
+from bedplate.engine.steps import step_of
 from bedplate.engine.targets import Selection
 from bedplate.engine.values import annotate, plain
 from bedplate.problems import BedplateError

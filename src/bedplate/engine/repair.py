@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bedplate.engine.history import Begun
 from bedplate.engine.integrity import flaws, pruned
 from bedplate.engine.journal import DamagedJournal, Record, read_journal
-from bedplate.engine.places import BACKUP, JOURNAL, STATE, Place
+from bedplate.engine.places import BACKUP, JOURNAL, PAST, STATE, Place
 from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import Change, PendingOperation, Settle, Snapshot
-from bedplate.engine.storage import Ledger, damaged, decoded, encoded, load, note, parse
+from bedplate.engine.storage import Ledger, cut, damaged, decoded, encoded, load, note, parse
 from bedplate.problems import BedplateError, Problem
 
 
@@ -25,14 +25,27 @@ from bedplate.problems import BedplateError, Problem
 class Damage:
     """What is wrong with the files of a place, and what they are mended from.
 
-    `actions` says what is done, in sentences; none where the files are whole.
+    `actions` says what is done, in sentences; none where the files are whole. `past` is the journal that leads from
+    `state`, a backup then, to the state on which `record` stands.
     """
 
     actions: tuple[str, ...] = ()
     state: bytes | None = None
+    past: Record | None = None
     record: Record | None = None
     state_damaged: bool = False
     journal_damaged: bool = False
+
+    @property
+    def base(self) -> str:
+        """The digest of `state`."""
+        return hashlib.sha256(self.state).hexdigest() if self.state is not None else ""
+
+    @property
+    def replayed(self) -> tuple[Record, ...]:
+        """The journals whose changes `state` lacks."""
+        found = (self.past, self.record if self.record and self.base not in self.record.folded else None)
+        return tuple(record for record in found if record)
 
 
 def examine(place: Place) -> Damage:
@@ -41,9 +54,15 @@ def examine(place: Place) -> Damage:
     found = Damage(state=files.state)
     try:
         found = replace(found, record=read_journal(files.journal, f"{place.label}/{JOURNAL}"))
+        if cut(files, found.record):
+            what = "the journal ends before what was written: what is left of it is kept, the file is set aside"
+            found = replace(found, journal_damaged=True, actions=(what,))
     except DamagedJournal as error:
         line = error.problems[0].where.line if error.problems[0].where else 0
-        what = f"the journal is damaged at line {line}: what stands before it is kept, the whole file is set aside"
+        what = (
+            f"the journal is damaged at line {line}: what stands before it is kept, and the runs after that one; "
+            "the whole file is set aside"
+        )
         found = replace(found, record=error.whole, journal_damaged=True, actions=(what,))
     if files.state is not None and not (files.intact and _readable(place, files.state)):
         found = _from_backup(place, found)
@@ -62,15 +81,29 @@ def _readable(place: Place, data: bytes) -> bool:
 
 def _from_backup(place: Place, found: Damage) -> Damage:
     backup = place.backup()
-    if backup is None or not _readable(place, backup):
+    found = replace(found, state=backup, state_damaged=True)
+    past = _past(place, found)
+    if past is None and (backup is None or not _readable(place, backup)):
         raise damaged(place, "and so is its backup")
     what = f"{STATE} is damaged: {BACKUP}, the state before the last update, takes its place; it is set aside"
-    return replace(found, state=backup, state_damaged=True, actions=(*found.actions, what))
+    if past is not None:
+        what = f"{STATE} is damaged: it is made again from {BACKUP} and {PAST}, and nothing is lost; it is set aside"
+    return replace(found, past=past, actions=(*found.actions, what))
+
+
+def _past(place: Place, found: Damage) -> Record | None:
+    """The journal behind the backup, if it is whole, begins there and ends where the journal of now begins."""
+    try:
+        past = read_journal(place.past(), PAST)
+    except DamagedJournal:
+        return None
+    if past is None or past.base != found.base or (found.state is not None and not _readable(place, found.state)):
+        return None
+    return past if found.record is None or found.record.base in past.folded else None
 
 
 def _fitting(found: Damage) -> Damage:
-    digest = hashlib.sha256(found.state).hexdigest() if found.state is not None else ""
-    if found.record is None or digest in {found.record.base, *found.record.folded}:
+    if found.record is None or found.past or found.base in {found.record.base, *found.record.folded}:
         return found
     what = "the journal belongs to another state: it is set aside, and what it records is not applied"
     return replace(found, record=None, journal_damaged=True, actions=(*found.actions, what))
@@ -84,26 +117,34 @@ def mend(
         found = examine(place)
         if not found.actions:
             return ()
+        update = begun.ended("succeeded", clock(), {})
         data = _state(place, found, version, clock(), environment)
         kept = [place.set_aside(journal=False)] if found.state_damaged else []
         if data is not None:
+            if found.record and not found.journal_damaged:
+                # Whatever ends this now: the journal says that it stands in the new state.
+                digest = hashlib.sha256(data).hexdigest()
+                place.close_log(found.record.size, found.record.closing(digest, asdict(update)))
             place.replace(data, over_damage=found.state_damaged)
         if found.journal_damaged:
             kept.append(place.set_aside(journal=True))
-        note(place, begun.ended("succeeded", clock(), {}))
+        elif found.record:
+            place.drop_log()
+        note(place, update)
         return (*found.actions, *(f"set aside: {path}" for path in kept))
 
 
 def _state(place: Place, found: Damage, version: str, now: float, environment: Mapping[str, str]) -> bytes | None:
-    """The state with what the journal still says. None where there is neither."""
-    deployment: dict[str, Any] = {} if found.state is None else parse(place, found.state)
-    digest = hashlib.sha256(found.state).hexdigest() if found.state is not None else ""
-    replayed = found.record if found.record and digest not in found.record.folded else None
-    if found.state is None and replayed is None:
+    """The state with what the journals still say. None where there is neither."""
+    if found.state is None and not found.replayed:
         return None
-    providers = deployment.get("secrets_providers") or (replayed.secrets if replayed else None)
-    keys = Keyring(place.keys, providers, environment, shared=place.shared)
-    return encoded(decoded(place, deployment, replayed.changes if replayed else (), keys), keys, version, now)
+    deployment: dict[str, Any] = {} if found.state is None else parse(place, found.state)
+    told = [record.secrets for record in found.replayed if record.secrets]
+    keys = Keyring(
+        place.keys, deployment.get("secrets_providers") or (told or [None])[-1], environment, shared=place.shared
+    )
+    changes = [change for record in found.replayed for change in record.changes]
+    return encoded(decoded(place, deployment, changes, keys), keys, version, now)
 
 
 def foreseen(place: Place, environment: Mapping[str, str], forget: Sequence[str]) -> tuple[str, ...]:

@@ -6,19 +6,30 @@ engine does not implement is refused by its name here, so that none is ever acce
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from bedplate.engine.aliases import alias_of
-from bedplate.engine.goals import AliasSpec, Goal, seconds, unsupported
+from bedplate.engine.contents import hashed
+from bedplate.engine.goals import PROVIDER_TYPE, AliasSpec, Goal, seconds, unsupported
+from bedplate.engine.origins import Origin
 from bedplate.engine.values import from_struct, from_value
 
+NOWHERE: Final = Origin()
 # Field of RegisterResourceRequest → the option's name as programs write it.
 _UNSUPPORTED = {
     "remote": "a remote component",
     "state_migrations": "stateMigrations",
-    "hooks": "resource hooks",
-    "envVarMappings": "envVarMappings",
-    "pluginDownloadURL": "pluginDownloadURL",
+}
+# Field of ResourceHooksBinding → the kind of hook as it stands in state.
+_KINDS = {
+    "before_create": "BeforeCreate",
+    "after_create": "AfterCreate",
+    "before_update": "BeforeUpdate",
+    "after_update": "AfterUpdate",
+    "before_delete": "BeforeDelete",
+    "after_delete": "AfterDelete",
+    "on_error": "OnError",
 }
 
 
@@ -31,8 +42,8 @@ def refuse_unsupported(request: Any) -> None:
             raise unsupported(what, request.name)
 
 
-def goal_of(request: Any, version: str = "") -> Goal:
-    """The goal of a RegisterResourceRequest. `version` is that of the package it refers to."""
+def goal_of(request: Any, origin: Origin = NOWHERE) -> Goal:
+    """The goal of a RegisterResourceRequest. `origin` is that of the package it refers to."""
     refuse_unsupported(request)
     trigger = from_value(request.replacement_trigger) if request.HasField("replacement_trigger") else None
     return Goal(
@@ -40,10 +51,10 @@ def goal_of(request: Any, version: str = "") -> Goal:
         name=request.name,
         custom=request.custom,
         parent=request.parent,
-        inputs=from_struct(request.object),
+        inputs=hashed(from_struct(request.object)),
         dependencies=tuple(sorted(request.dependencies)),
         property_dependencies={k: tuple(sorted(v.urns)) for k, v in request.propertyDependencies.items()},
-        version=request.version or version,
+        origin=origin_in(request, origin),
         provider=request.provider or request.providers.get(request.type.partition(":")[0], ""),
         providers=dict(request.providers),
         protect=request.protect if request.HasField("protect") else None,
@@ -58,11 +69,12 @@ def goal_of(request: Any, version: str = "") -> Goal:
         hide_diffs=tuple(request.hideDiffs),
         additional_secret_outputs=tuple(sorted(request.additionalSecretOutputs)),
         custom_timeouts=_timeouts(request),
+        hooks={_KINDS[kind.name]: tuple(names) for kind, names in request.hooks.ListFields()},
         aliases=(*(AliasSpec(urn=urn) for urn in request.aliasURNs), *map(alias_of, request.aliases)),
     )
 
 
-def read_goal_of(request: Any, version: str = "") -> Goal:
+def read_goal_of(request: Any, origin: Origin = NOWHERE) -> Goal:
     """The goal of a ReadResourceRequest: a resource that exists outside of the stack."""
     refuse_unsupported(request)
     return Goal(
@@ -72,10 +84,30 @@ def read_goal_of(request: Any, version: str = "") -> Goal:
         id=request.id,
         inputs=from_struct(request.properties),
         dependencies=tuple(sorted(request.dependencies)),
-        version=request.version or version,
+        origin=origin_in(request, origin),
         provider=request.provider,
         additional_secret_outputs=tuple(sorted(request.additionalSecretOutputs)),
     )
+
+
+def origin_in(request: Any, known: Origin) -> Origin:
+    """Where the provider of a request comes from, `known` from the package that it refers to."""
+    url = request.pluginDownloadURL.removesuffix("/")
+    variables = dict(getattr(request, "envVarMappings", {}))
+    if variables and not request.type.startswith(PROVIDER_TYPE):
+        raise unsupported("envVarMappings of what is no provider", request.name)
+    return replace(known, version=known.version or request.version, url=known.url or url, variables=variables)
+
+
+def package_of(request: Any) -> Origin:
+    """Where the package of a RegisterPackageRequest comes from. Raises BedplateError BP202 for an extension."""
+    if request.HasField("extension"):
+        raise unsupported(f"the extension {request.extension.name} of the package {request.name}")
+    url = request.download_url.removesuffix("/")
+    if not request.HasField("parameterization"):
+        return Origin(request.version, url)
+    made = request.parameterization
+    return Origin(made.version, url, request.name, request.version, made.value)
 
 
 def _timeouts(request: Any) -> dict[str, float]:

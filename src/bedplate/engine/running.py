@@ -43,6 +43,8 @@ class Run:
         self._waiting: dict[int, SimpleQueue[Ended]] = {}
         self._inside = threading.local()
         self._endings: list[Callable[[], None]] = []
+        self._asked: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self._asking: list[threading.Thread] = []
 
     @property
     def stopped(self) -> bool:
@@ -57,6 +59,12 @@ class Run:
     def cancel(self) -> None:
         """Stop: first after the running steps, the second time at once. Takes no lock, for signal handlers."""
         self._requests += 1
+        for calls in tuple(self._asked):
+            # On threads of their own: a signal handler must not wait for anybody.
+            if self._requests <= len(calls):
+                thread = threading.Thread(target=calls[self._requests - 1], name="bedplate-stop", daemon=True)
+                self._asking.append(thread)
+                thread.start()
         if self.abandoned:
             for answers in list(self._waiting.values()):
                 answers.put(Ended(None, error=Stopped()))
@@ -112,8 +120,14 @@ class Run:
         """Have `call` made when the run is closed."""
         self._endings.append(call)
 
+    def cancelling(self, first: Callable[[], None], second: Callable[[], None]) -> None:
+        """Have calls made when somebody asks for the run's end, and when they ask again."""
+        self._asked.append((first, second))
+
     def close(self) -> None:
         """End the threads once they are done, and what has to end with the run."""
+        for thread in self._asking:
+            thread.join()
         for ending in self._endings:
             ending()
         for _ in range(self._threads):

@@ -38,7 +38,7 @@ from bedplate.problems import BedplateError
 _THREADS = 64  # calls block; the Pulumi CLI runs as many steps at once as there are resources that wait for nothing
 _LARGEST = 400 * 1024 * 1024  # bytes of a message, as Pulumi's own plugins have it
 _PARENT = 1.0  # seconds between two looks whether the engine that started this is still there
-_ABSENT = ("Parameterize", "List", "Construct")
+_ABSENT = ("List", "Construct")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     # the provider
+
+    def Parameterize(self, request: Any, context: Any) -> Any:
+        """Become another package."""
+        with _told(context):
+            value = request.value
+            name = self._provider.parameterize(value.name, value.version, value.value)
+            return provider_pb2.ParameterizeResponse(name=name, version=value.version)
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
         """Check the provider's own inputs."""

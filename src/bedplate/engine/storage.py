@@ -13,24 +13,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bedplate.engine.api import Step, Update
+from bedplate.engine.encoding import decode_change, decode_deployment, encode_changes, encode_deployment
 from bedplate.engine.history import Begun, begun_of, line_of, updates_of
-from bedplate.engine.journal import Journal, Record, read_journal
-from bedplate.engine.places import JOURNAL, STATE, Place
+from bedplate.engine.journal import DamagedJournal, Journal, Record, read_journal
+from bedplate.engine.places import JOURNAL, STATE, Files, Place
 from bedplate.engine.secrets import Keyring
-from bedplate.engine.state import (
-    PROVIDER_PREFIX,
-    Change,
-    Snapshot,
-    decode_change,
-    decode_deployment,
-    encode_changes,
-    encode_deployment,
-)
+from bedplate.engine.state import PROVIDER_PREFIX, Change, Snapshot
 from bedplate.problems import BedplateError, Problem, Where
+
+_SHARE = 2
+"""A journal is written into the state when it is as long as the state divided by this."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,10 @@ class Loaded:
     keys: Keyring
     digest: str = ""
     record: Record | None = None
+    size: int = 0
+    """Bytes of `state.json`."""
+    mark: str = ""
+    """What is noted of the journal, to find it cut short."""
 
     @property
     def exists(self) -> bool:
@@ -57,32 +57,41 @@ def load(place: Place, environment: Mapping[str, str], *, decrypt: bool = True) 
         files = place.read()
         record = read_journal(files.journal, f"{place.label}/{JOURNAL}")
         digest = hashlib.sha256(files.state).hexdigest() if files.state is not None else ""
-        if files.intact and (record is None or digest in {record.base, *record.folded}):
-            return _loaded(place, environment, record, files.state, digest, decrypt)
+        if files.intact and not cut(files, record) and (record is None or digest in {record.base, *record.folded}):
+            return _loaded(place, environment, record, files, digest, decrypt)
         # A run that is folding right now replaced one file between our two reads: look again.
         time.sleep(0.02 * (attempt + 1))
     if not files.intact:
         raise damaged(place, "its bytes are not those that were written (state.json.sha256)")
+    if cut(files, record):
+        raise DamagedJournal(
+            f"{place.label}/{JOURNAL}", 0, "it ends before what was written (state.json.sha256)", record
+        )
     raise BedplateError(
         Problem(
             "BP215",
             "the journal does not belong to state.json",
             where=Where(f"{place.label}/{JOURNAL}"),
-            detail="state.json was altered or replaced after an update that was interrupted.",
+            detail="state.json was altered or replaced after the journal was begun.",
             fix="put back the state.json of that time, or set the journal aside with `bedplate state repair`",
         )
     )
 
 
+def cut(files: Files, record: Record | None) -> bool:
+    """Whether the journal lacks what stood in it when the last run ended."""
+    return bool(files.mark) and (record is None or files.mark not in record.marks)
+
+
 def _loaded(
-    place: Place, environment: Mapping[str, str], record: Record | None, data: bytes | None, digest: str, decrypt: bool
+    place: Place, environment: Mapping[str, str], record: Record | None, files: Files, digest: str, decrypt: bool
 ) -> Loaded:
-    deployment = {} if data is None else parse(place, data)
+    deployment = {} if files.state is None else parse(place, files.state)
     replay = record if record and digest not in record.folded else None
     providers = deployment.get("secrets_providers") or (replay.secrets if replay else None)
     keys = Keyring(place.keys, providers, environment, shared=place.shared)
     snapshot = decoded(place, deployment, replay.changes if replay else (), keys if decrypt else None)
-    return Loaded(snapshot, keys, digest, record)
+    return Loaded(snapshot, keys, digest, record, len(files.state or b""), files.mark)
 
 
 def decoded(
@@ -180,7 +189,10 @@ class Ledger:
 
 @dataclass
 class Storage:
-    """The open state of one update. `ledger` is what the update works on; what is in `steps` is counted at its end."""
+    """The open state of one update. `ledger` is what the update works on; what is in `steps` is counted at its end.
+
+    With `whole` the journal that is there is written into `state.json` first.
+    """
 
     place: Place
     run: Begun
@@ -188,25 +200,33 @@ class Storage:
     clock: Callable[[], float]
     environment: Mapping[str, str]
     steps: list[Step] = field(default_factory=list)
+    whole: bool = False
 
     def __post_init__(self) -> None:
         loaded = load(self.place, self.environment)
-        self.keys, self.interrupted, digest = loaded.keys, loaded.record is not None, loaded.digest
-        if loaded.record is not None:
-            digest = self._adopt(loaded, loaded.record)
-        else:
+        self.keys, self._size, digest, before = loaded.keys, loaded.size, loaded.digest, loaded.record
+        if before is None:
             # What is left here at most is a first line cut short: nothing was begun.
             self.place.drop_log()
-        self._journal = Journal(self.place.open_log(), digest, asdict(self.run), loaded.keys)
+        elif before.ended is not None and digest not in before.folded and not self.whole:
+            # Whoever wrote its end may have died before it was noted.
+            if loaded.mark != before.sum:
+                self.place.mark(before.sum)
+            note(self.place, Update(**before.ended))
+        else:
+            digest, before = self._adopt(loaded, before), None
+        log = self.place.open_log(before.size if before else 0)
+        self._journal = Journal(log, digest, asdict(self.run), loaded.keys, before)
         self.ledger = Ledger(loaded, self._journal)
 
     def _adopt(self, loaded: Loaded, record: Record) -> str:
-        """Fold the journal of a run that died."""
+        """Fold the journal of a run that died, or that is not to stay."""
         digest = loaded.digest
         if digest in record.folded:
             update = Update(**record.folded[digest])
         else:
-            update = begun_of(record.run).ended("interrupted", self.clock(), {})
+            died = begun_of(record.run).ended("interrupted", self.clock(), {})
+            update = Update(**record.ended) if record.ended is not None else died
             data = self._encode(loaded.snapshot)
             digest = hashlib.sha256(data).hexdigest()
             self.place.close_log(record.size, record.closing(digest, asdict(update)))
@@ -215,8 +235,11 @@ class Storage:
         self.place.drop_log()
         return digest
 
-    def fold(self, result: str) -> None:
-        """Write what happened into `state.json` and the history. Touches nothing where nothing happened."""
+    def close(self, result: str) -> None:
+        """Make what happened lasting, in the journal or in `state.json`, and note it in the history.
+
+        Touches nothing where nothing happened.
+        """
         update = self.run.ended(result, self.clock(), dict(Counter(step.op for step in self.steps)))
         if not self._journal.used:
             self._journal.close(remove=False)
@@ -226,6 +249,24 @@ class Storage:
         snapshot = self.ledger.snapshot
         if all(resource.type.startswith(PROVIDER_PREFIX) for resource in snapshot.resources.values()):
             snapshot.resources.clear()
+        if snapshot.resources and self.place.whole_below < self._size > self._journal.size * _SHARE:
+            self._keep(update)
+        else:
+            self.fold(update)
+
+    def _keep(self, update: Update) -> None:
+        """Leave the changes in the journal, to which the next run adds its own."""
+        update = replace(update, number=len(self.place.updates()) + 1)
+        try:
+            self._journal.ended(asdict(update))
+            self.place.mark(self._journal.sum)
+        finally:
+            self._journal.close(remove=False)
+        note(self.place, update)
+
+    def fold(self, update: Update) -> None:
+        """Write everything into `state.json`, so that no journal is left."""
+        snapshot = self.ledger.snapshot
         data = self._encode(snapshot)
         try:
             self._journal.folded(hashlib.sha256(data).hexdigest(), asdict(update))
@@ -252,8 +293,9 @@ def note(place: Place, update: Update) -> None:
     """Add an update to the history. Only called by the holder of the lock."""
 
     def line(number: int, last: bytes) -> bytes | None:
-        # A run that died right after it had noted this is not noted twice.
+        # A run that died right after it had noted this is not noted twice. Whoever keeps a journal has its number.
         noted = bool(last) and last.rstrip() == line_of(update, number - 1).rstrip()
+        noted = noted or 0 < update.number < number
         return None if noted else line_of(update, number)
 
     place.note(line)
@@ -263,15 +305,15 @@ def note(place: Place, update: Update) -> None:
 def opened(
     place: Place, run: Begun, version: str, clock: Callable[[], float], environment: Mapping[str, str]
 ) -> Iterator[Storage]:
-    """The state for one update, locked; folded at the end, however it ends. Raises BedplateError, as `load` does."""
+    """The state for one update, locked; lasting at the end, however it ends. Raises BedplateError, as `load` does."""
     with place.held(run.kind, clock):
         storage = Storage(place, run, version, clock, environment)
         try:
             yield storage
         except BaseException:
-            storage.fold("failed")
+            storage.close("failed")
             raise
-        storage.fold("succeeded")
+        storage.close("succeeded")
 
 
 def history(place: Place) -> tuple[Update, ...]:

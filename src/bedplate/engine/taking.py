@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from bedplate.engine.api import Event
 from bedplate.engine.goals import Goal
-from bedplate.engine.operations import Operations, step_of
+from bedplate.engine.operations import Operations
 from bedplate.engine.provider import ReadResult, Resource
 from bedplate.engine.state import Change, Mark, Put, ResourceState
+from bedplate.engine.steps import step_of
 from bedplate.engine.values import UNKNOWN_SENTINEL, annotate, plain
 from bedplate.problems import BedplateError, Problem
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bedplate.engine.api import StackRef
+from bedplate.engine.encoding import decode_deployment, encode_deployment
 from bedplate.engine.history import Begun
 from bedplate.engine.integrity import flaws
 from bedplate.engine.places import Place
 from bedplate.engine.secrets import Keyring
-from bedplate.engine.state import Snapshot, decode_deployment, encode_deployment
+from bedplate.engine.state import Snapshot
 from bedplate.engine.storage import Loaded, Storage, encoded, note
 from bedplate.problems import BedplateError, Problem
 
@@ -76,8 +77,8 @@ def bring_in(
     with place.held(begun.kind, clock):
         whole, current = True, Keyring(place.keys, None, environment, shared=place.shared)
         try:
-            # What a dead run left is folded first, so that it is in the backup.
-            current = Storage(place, begun, version, clock, environment).keys
+            # What the journal holds is folded first, so that it is in the backup.
+            current = Storage(place, begun, version, clock, environment, whole=True).keys
         except BedplateError as error:
             if error.problems[0].code not in {"BP211", "BP215"}:
                 raise

@@ -1,19 +1,16 @@
 """Transforms: functions of the program that change registrations and invokes before the engine sees them.
 
-Goes in: requests of the SDK. Comes out: requests as the transforms leave them. The functions run in the program's
-process, behind a server that the SDK starts (`pulumirpc.Callbacks`). A resource's own transforms come first, then those
-of its ancestors, then those of the stack. Called on the SDK's worker threads; registering never blocks.
+Goes in: requests of the SDK. Comes out: requests as the transforms leave them. A resource's own transforms come first,
+then those of its ancestors, then those of the stack. Called on the SDK's worker threads; registering never blocks.
 """
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
-from pulumi.runtime.proto import callback_pb2, callback_pb2_grpc, resource_pb2
+from pulumi.runtime.proto import resource_pb2
 
-from bedplate.problems import BedplateError, Problem
+from bedplate.engine.callbacks import Callbacks
 
 # Field of TransformResourceOptions → field of RegisterResourceRequest.
 _SCALARS = {
@@ -35,42 +32,11 @@ _LISTS = {
 _MESSAGES = {"custom_timeouts": "customTimeouts", "replacement_trigger": "replacement_trigger", "hooks": "hooks"}
 
 
-class Callbacks:
-    """Calls functions of the program."""
-
-    def __init__(self) -> None:
-        self._channels: dict[str, Any] = {}
-        self._lock = threading.Lock()
-
-    def call(self, callback: Any, request: Any, response: Any, about: str) -> Any:
-        """Call with a message; `response` takes the answer. Raises BedplateError BP201 for what the function raised."""
-        stub = callback_pb2_grpc.CallbacksStub(self._channel(callback.target))
-        message = callback_pb2.CallbackInvokeRequest(token=callback.token, request=request.SerializeToString())
-        try:
-            response.ParseFromString(stub.Invoke(message).response)
-        except grpc.RpcError as error:
-            raise _raised(about, str(error.details())) from error
-        return response
-
-    def _channel(self, target: str) -> Any:
-        with self._lock:
-            if target not in self._channels:
-                self._channels[target] = grpc.insecure_channel(target)
-            return self._channels[target]
-
-    def close(self) -> None:
-        """End the connections, before the SDK ends its server."""
-        with self._lock:
-            for channel in self._channels.values():
-                channel.close()
-            self._channels.clear()
-
-
 class Transforms:
     """The transforms of one run."""
 
-    def __init__(self) -> None:
-        self._callbacks = Callbacks()
+    def __init__(self, callbacks: Callbacks) -> None:
+        self._callbacks = callbacks
         self._stack: list[Any] = []
         self._invokes: list[Any] = []
         self._own: dict[str, list[Any]] = {}
@@ -103,7 +69,9 @@ class Transforms:
             options=_options(request),
         )
         for transform in transforms:
-            answer = self._callbacks.call(transform, asked, resource_pb2.TransformResponse(), request.name)
+            answer = self._callbacks.call(
+                transform, asked, resource_pb2.TransformResponse(), f"{request.name}: a transform"
+            )
             if answer.HasField("properties"):
                 asked.properties.CopyFrom(answer.properties)
             if answer.HasField("options"):
@@ -128,24 +96,15 @@ class Transforms:
                 provider=result.provider, version=result.version, plugin_download_url=result.pluginDownloadURL
             )
             asked = resource_pb2.TransformInvokeRequest(token=result.tok, args=result.args, options=options)
-            answer = self._callbacks.call(transform, asked, resource_pb2.TransformInvokeResponse(), result.tok)
+            answer = self._callbacks.call(
+                transform, asked, resource_pb2.TransformInvokeResponse(), f"{result.tok}: a transform"
+            )
             if answer.HasField("args"):
                 result.args.CopyFrom(answer.args)
             if answer.HasField("options"):
                 result.provider, result.version = answer.options.provider, answer.options.version
                 result.pluginDownloadURL = answer.options.plugin_download_url
         return result
-
-    def close(self) -> None:
-        """End the connections to the program."""
-        self._callbacks.close()
-
-
-def _raised(about: str, details: str) -> BedplateError:
-    # The SDK says `Invoke callback TOKEN error: MESSAGE:` and then the lines of the trace.
-    said, _, trace = details.partition("\n")
-    message = said.partition(" error: ")[2].removesuffix(":") or said
-    return BedplateError(Problem("BP201", f"{about}: a transform raised: {message}", detail=trace))
 
 
 def _options(request: Any) -> Any:

@@ -1,9 +1,8 @@
 """Property values between the Pulumi SDK and providers.
 
 Goes in: protobuf structs as the SDK sends them (`pulumirpc`: secrets, unknowns and assets are marked with signatures).
-Comes out: plain Python values in which a secret is `Secret(value)` and an unknown is `UNKNOWN`, at any depth; and back.
-Values with no counterpart here (assets, archives, resource references) are refused by name. It imports protobuf only
-inside `to_struct`.
+Comes out: plain Python values in which a secret is `Secret(value)`, an unknown is `UNKNOWN` and a content an `Asset` or
+`Archive`, at any depth; and back. It imports protobuf only inside `to_struct`.
 """
 
 from __future__ import annotations
@@ -12,20 +11,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from bedplate.engine.assets import (
+    ARCHIVE_SIGNATURE,
+    ASSET_SIGNATURE,
+    SIGNATURE,
+    Archive,
+    Asset,
+    from_map,
+    hash_only,
+    on_the_wire,
+    shown,
+)
 from bedplate.engine.provider import UNKNOWN, Properties
 from bedplate.problems import BedplateError, Problem
 
 # Signatures of Pulumi's wire format: sdk/python/lib/pulumi/runtime/rpc.py.
-SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"
 UNKNOWN_SENTINEL: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 RESOURCE_SIGNATURE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
 MASK: Final = "[secret]"
-_REFUSED: Final = {
-    "c44067f5952c0a294b673a41bacd8c17": "an asset",
-    "0def7320c3a5731c473e5ecbe6d01bc7": "an archive",
-    "d0e6a833031e9bbcd3f4e8bde6ca49a4": "an output value",
+# Unknown values of another type than a string (pulumi/pulumi, pkg/resource/plugin/rpc.go).
+_SENTINELS: Final = {
+    UNKNOWN_SENTINEL,
+    "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+    "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+    "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+    "030794c1-ac77-496b-92df-f27374a8bd58",
+    "e48ece36-62e2-4504-bad9-02848725956a",
+    "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
 }
+_REFUSED: Final = {"d0e6a833031e9bbcd3f4e8bde6ca49a4": "an output value"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ def from_value(value: Any) -> Any:
     match value.WhichOneof("kind"):
         case "string_value":
             text = value.string_value
-            return UNKNOWN if text == UNKNOWN_SENTINEL else text
+            return UNKNOWN if text in _SENTINELS else text
         case "number_value":
             # The wire knows doubles only; a whole number was an integer in every program that matters.
             number = value.number_value
@@ -67,6 +82,8 @@ def _from_map(properties: dict[str, Any]) -> Any:
     if signature == SECRET_SIGNATURE:
         inner = properties.get("value")
         return inner if isinstance(inner, Secret) else Secret(inner)
+    if signature in {ASSET_SIGNATURE, ARCHIVE_SIGNATURE}:
+        return from_map(properties)
     if signature == RESOURCE_SIGNATURE:
         # As Pulumi does for whoever does not take references: a custom resource is its id, a component its URN.
         return properties["id"] if "id" in properties else properties["urn"]
@@ -96,6 +113,8 @@ def _fill(target: Any, value: Any) -> None:
             target.string_value = value
         case Secret():
             _fill(target, {SIGNATURE: SECRET_SIGNATURE, "value": value.value})
+        case Asset() | Archive():
+            _fill(target, on_the_wire(value))
         case Mapping():
             target.struct_value.SetInParent()
             for key, item in value.items():
@@ -123,11 +142,28 @@ def plain(value: Any) -> Any:
             return value
 
 
+def elided(value: Any) -> Any:
+    """The value with nothing but the hashes of its assets and archives."""
+    match value:
+        case Asset() | Archive():
+            return hash_only(value)
+        case Secret():
+            return Secret(elided(value.value))
+        case Mapping():
+            return {key: elided(item) for key, item in value.items()}
+        case list() | tuple():
+            return [elided(item) for item in value]
+        case _:
+            return value
+
+
 def masked(value: Any) -> Any:
-    """The value with each secret masked: what a person may read."""
+    """The value with each secret masked, and assets as the maps that stand for them: what a person may read."""
     match value:
         case Secret():
             return MASK
+        case Asset() | Archive():
+            return shown(value)
         case Mapping():
             return {key: masked(item) for key, item in value.items()}
         case list() | tuple():

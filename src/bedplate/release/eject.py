@@ -19,6 +19,7 @@ from bedplate.problems import BedplateError, Problem
 from bedplate.release.builds.make import deployable
 from bedplate.release.builds.store import BuildStore
 from bedplate.release.deployment import Deployment, prepare
+from bedplate.release.engines import configured
 from bedplate.release.target import PROJECT, Target
 
 PASSPHRASE: Final = "passphrase"
@@ -61,7 +62,7 @@ def _write(deployment: Deployment, folder: Path) -> list[Path]:
     target = deployment.target
     stage, engine = target.blueprint.stage, deployment.engine
     deployed = engine.outputs(target.stack) is not None
-    state = engine.export_state(target.stack) if deployed else None
+    state = configured(engine.export_state(target.stack), target.paths) if deployed else None
     settings: dict[str, Any] = {"config": deployment.config, **_salt(state)}
     texts = {
         "Pulumi.yaml": yaml.safe_dump({"name": PROJECT, "runtime": "python", "description": target.label}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bedplate.blueprint.paths import StagePaths
 from bedplate.engine.api import Engine, StackRef
@@ -18,6 +19,7 @@ from bedplate.release.target import PROJECT
 
 EMBEDDED, PULUMI = "embedded", "pulumi"
 ENGINES = (EMBEDDED, PULUMI)
+_PROVIDER = "pulumi:providers:bedplate"
 VARIABLE = "BEDPLATE_ENGINE"
 """The variable that chooses where no option does."""
 
@@ -117,10 +119,26 @@ def move(paths: StagePaths, project: Path, name: str) -> int:
         what = f"belongs to the {name} engine already" if owner else "is not deployed"
         raise BedplateError(Problem("BP265", f"stage {paths.folder.name} {what}"))
     stack, old, new = stack_of(paths), named(owner, paths, project), named(name, paths, project)
-    new.import_state(stack, old.export_state(stack))
+    document = old.export_state(stack)
+    new.import_state(stack, configured(document, paths) if name == PULUMI else document)
     resources = new.resources(stack)
     _let_go(old, stack)
     return len(resources)
+
+
+def configured(document: Mapping[str, Any], paths: StagePaths) -> dict[str, Any]:
+    """The state with the stage's folder as configuration of its provider.
+
+    In this process the provider knows it; the plugin is told by the program, which a `destroy` does not run.
+    """
+    deployment = document["deployment"]
+    resources = [_told(r, str(paths.folder)) if r["type"] == _PROVIDER else r for r in deployment["resources"]]
+    return {**document, "deployment": {**deployment, "resources": resources}}
+
+
+def _told(provider: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    known = {key: {**(provider.get(key) or {}), "stageFolder": folder} for key in ("inputs", "outputs")}
+    return {**provider, **known}
 
 
 def _let_go(engine: Engine, stack: StackRef) -> None:

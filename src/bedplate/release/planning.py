@@ -16,7 +16,7 @@ from bedplate.blueprint.digest import digest_of
 from bedplate.blueprint.model import Blueprint, from_json
 from bedplate.blueprint.paths import StagePaths
 from bedplate.blueprint.reach import documents
-from bedplate.engine.api import Engine, Outcome, StackRef, Step
+from bedplate.engine.api import Engine, Outcome, StackRef, Step, outputs_in
 from bedplate.problems import BedplateError
 from bedplate.release.approvals import approved, read_approvals, standing
 from bedplate.release.approve import require_honest
@@ -61,7 +61,7 @@ def deployed_in(engine: Engine, home: Path, stage: str) -> Deployed:
     paths = StagePaths.of(home, stage)
     stack = StackRef(PROJECT, stage, paths.folder)
     resources = engine.resources(stack)
-    outputs = engine.outputs(stack)
+    outputs = outputs_in(resources)
     log = ReleaseLog(paths.releases)
     if log.path.exists():  # where it is gone, with its head, a new one begins
         require_fitting(log, str((outputs or {}).get("buildDigest", "")))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bedplate.blueprint.paths import StagePaths
-from bedplate.engine.api import Engine, StackRef
+from bedplate.engine.api import Engine, StackRef, Step, outputs_in
 from bedplate.problems import BedplateError
 from bedplate.release.folders import deployed_stages
 from bedplate.release.target import PROJECT, open_target
@@ -51,7 +51,8 @@ def stage_status(manifest: Path, stage: str | None) -> StageStatus:
     """Ask the supervisor and read the state. Raises BedplateError only where no stage can be told at all."""
     name, build, troubles = _wanted(manifest, stage)
     paths = StagePaths.of(manifest.resolve().parent, name)
-    outputs = stage_outputs(paths, name)
+    resources = _engine(paths).resources(StackRef(PROJECT, name, paths.folder))
+    outputs = outputs_in(resources) or {}
     processes = processes_of(paths)
     sandbox = str(outputs.get("sandbox", ""))
     deployed_build = str(outputs.get("buildDigest", ""))
@@ -74,7 +75,7 @@ def stage_status(manifest: Path, stage: str | None) -> StageStatus:
         processes=processes,
         tools=tools,
         counts=_counts(paths),
-        isolation=SHARED if _remembers_users(paths, name) else "",
+        isolation=SHARED if _remembers_users(resources) else "",
         enforced=_enforced(sandbox),
         troubles=tuple(troubles),
     )
@@ -85,9 +86,8 @@ def stage_outputs(paths: StagePaths, stage: str) -> Mapping[str, Any]:
     return _engine(paths).outputs(StackRef(PROJECT, stage, paths.folder)) or {}
 
 
-def _remembers_users(paths: StagePaths, stage: str) -> bool:
+def _remembers_users(resources: Sequence[Step]) -> bool:
     """Whether the deployed stage keeps sessions or facts, which it does for each user."""
-    resources = _engine(paths).resources(StackRef(PROJECT, stage, paths.folder))
     return any((resource.old_inputs or {}).get("retention") for resource in resources)
 
 

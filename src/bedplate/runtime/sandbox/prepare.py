@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bedplate.problems import BedplateError, Problem
+from bedplate.runtime.interpreter import interpreter
 from bedplate.runtime.sandbox import bubblewrap, inside, seccomp
 from bedplate.runtime.sandbox.model import BACKENDS, AgentLaunch, Backend, Launch, SandboxSpec
 from bedplate.runtime.supervisor.spec import ARGUMENTS_FD, HANDOVER_FD, SECCOMP_FD
@@ -79,7 +79,7 @@ def _helper(argv: Sequence[str], spec: SandboxSpec, *, own_users: bool, handover
         options["pids"] = spec.pids
     if handover is not None:
         options["handover"] = handover
-    return (sys.executable, "-I", "-S", str(Path(inside.__file__)), json.dumps(options), *argv)
+    return (interpreter(), "-I", "-S", str(Path(inside.__file__)), json.dumps(options), *argv)
 
 
 def _sandlock(argv: Sequence[str], spec: SandboxSpec, *, agent: bool) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ def _sandlock(argv: Sequence[str], spec: SandboxSpec, *, agent: bool) -> tuple[s
         "agent": agent,
     }
     helper = _helper(argv, spec, own_users=False)
-    return (sys.executable, "-I", "-m", "bedplate.runtime.sandbox.landlock", json.dumps(options), *helper)
+    return (interpreter(), "-I", "-m", "bedplate.runtime.sandbox.landlock", json.dumps(options), *helper)
 
 
 def _memory_file(name: str, data: bytes) -> int:

@@ -295,3 +295,17 @@ def decided_alike(data: st.DataObject) -> None:
     decider = Decider(compile(scopes))
     for request in data.draw(st.lists(requests(scopes), min_size=10, max_size=20)):
         assert decider.decide(request).effect is decide(scopes, request).effect, request
+
+
+def changed(old: ScopeSet, other: ScopeSet, how: int) -> ScopeSet:
+    """`old` with some grants gone, with others, with looser ones, or something else altogether."""
+    match how:
+        case 0:
+            return replace(old, grants=old.grants[1:])
+        case 1:
+            more = tuple(replace(grant, id=f"new-{grant.id}") for grant in other.grants[:1])
+            return replace(old, grants=(*old.grants, *more))
+        case 2:
+            return replace(old, grants=tuple(replace(g, ask=None, conditions=g.conditions[1:]) for g in old.grants))
+        case _:
+            return other

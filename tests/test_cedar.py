@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 import cedar_support as support
 from bedplate.access import decide
+from bedplate.access.answers import Unproved, Wider
 from bedplate.access.cedar.emit import compile
-from bedplate.access.cedar.evaluate import check
+from bedplate.access.cedar.evaluate import Decider, check
 from bedplate.access.cedar.normal import normal
+from bedplate.access.cedar.prove import widens
 from bedplate.access.cedar.read import read, validate
 from bedplate.access.model import ScopeSet
 
@@ -50,3 +52,22 @@ def test_the_normal_form_decides_as_the_scopes(data: st.DataObject) -> None:
     same = replace(normal(scopes), operations=scopes.operations)
     for request in data.draw(st.lists(support.requests(scopes), min_size=5, max_size=10)):
         assert decide(same, request).effect is decide(scopes, request).effect
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_pairs_of_policies_are_compared_as_the_engine_decides(data: st.DataObject) -> None:
+    """A witness is decided higher by the new policies; where there is none, no request is. No judge disagrees."""
+    old = data.draw(support.scope_sets())
+    new = support.changed(old, data.draw(support.scope_sets()), data.draw(st.integers(0, 3)))
+    pair = compile(old), compile(new)
+    judges = [Decider(policies) for policies in pair]
+    answer = widens(*pair, spent=lambda: False)
+    if isinstance(answer, Wider):
+        effects = [judge.decide(answer.witness).effect for judge in judges]
+        assert effects[0] < effects[1]
+    elif isinstance(answer, Unproved):
+        assert "judge" not in answer.reason
+    else:
+        for request in data.draw(st.lists(support.requests(new), min_size=5, max_size=10)):
+            assert judges[0].decide(request).effect >= judges[1].decide(request).effect

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bedplate.access.iam.texts import MOST_STATES, RUN, OutOfTime, Spent, Text, Union, _Machine
+from bedplate.access.iam.texts import MOST_STATES, RUN, Machine, OutOfTime, Spent, Text, Union
 
 
-class Classes(_Machine):
+class Classes(Machine):
     """The automaton of all unions; a union that no further character can undo is one bit."""
 
     def __init__(self, unions: Sequence[Union]) -> None:

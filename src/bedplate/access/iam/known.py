@@ -1,4 +1,4 @@
-"""What a person recognises: actions as AWS spells them, ARNs and values. Only how many values a key has matters to proofs."""
+"""What a person recognises: actions as AWS spells them, ARNs and values. To proofs only the count of values matters."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _beside(glob: Glob, unions: Sequence[Union], refused: Sequence[Glob], spent:
     near_refused = [other for other in refused if may_meet(glob, other)]
     if any(covers(other, glob) for other in near_refused):
         return None
-    return _Machine([(glob,), *left], near_refused).shortest(spent)
+    return Machine([(glob,), *left], near_refused).shortest(spent)
 
 
 def _in_one(union: Union, refused: Sequence[Glob], spent: Spent) -> Text | None:
@@ -71,7 +71,7 @@ def _in_one(union: Union, refused: Sequence[Glob], spent: Spent) -> Text | None:
         # Only wildcards take the character that no glob names: without a `?` what takes the sample takes all of `glob`.
         if any(covers(other, glob) for other in met):
             continue
-        if (found := _Machine([(glob,)], near).shortest(spent)) is not None:
+        if (found := Machine([(glob,)], near).shortest(spent)) is not None:
             return found
     return None
 
@@ -181,7 +181,7 @@ def fresh(globs: Iterable[Glob]) -> str:
     return next(free, None) or next(ch for ch in map(chr, range(0x4E00, 0x10000)) if ch not in used)
 
 
-class _Machine:
+class Machine:
     """The automaton of all globs. Bit `base + i` is set where the first `i` tokens of a glob are matched."""
 
     def __init__(self, wanted: Sequence[Union], refused: Sequence[Glob]) -> None:

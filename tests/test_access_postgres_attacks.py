@@ -117,14 +117,21 @@ def test_without_a_key_no_token_counts(uri: str, admin: Any) -> None:
 
 
 def test_others_keep_what_they_had(uri: str, admin: Any) -> None:
-    """Row-level security that the compiler switches on changes nothing for roles that are no agents."""
-    admin.execute("CREATE ROLE app LOGIN; GRANT USAGE ON SCHEMA crm TO app; GRANT SELECT, UPDATE ON crm.tickets TO app")
+    """Row-level security that the compiler switches on changes nothing for roles that have privileges on the table."""
+    other = Owner("later", "prod", "crm", "postgres")
+    admin.execute("CREATE ROLE app LOGIN; CREATE ROLE part LOGIN; CREATE TABLE crm.orders (id int, total int)")
+    admin.execute("INSERT INTO crm.orders VALUES (1, 10), (2, 20); GRANT USAGE ON SCHEMA crm TO app, part")
+    admin.execute("GRANT SELECT, UPDATE ON crm.orders TO app; GRANT SELECT (id) ON crm.orders TO part")
+    scopes = ScopeSet((grant("read", ("id",), table="crm.orders"),))
+    apply(admin, scopes, other)
     try:
-        with connect(uri, "app") as app:
-            assert ids(app) == [1, 2, 3]
-            assert app.execute("UPDATE crm.tickets SET tenant = 'new'").rowcount == 3
+        assert validate(scopes, other, catalog(admin, other)) == ()
+        with connect(uri, "app") as app, connect(uri, "part") as part:
+            assert app.execute("UPDATE crm.orders SET total = 0").rowcount == 2
+            assert len(part.execute("SELECT id FROM crm.orders").fetchall()) == 2
     finally:
-        admin.execute("DROP OWNED BY app; DROP ROLE app")
+        admin.execute(removal(other).text)
+        admin.execute("DROP OWNED BY app, part; DROP ROLE app, part")
 
 
 def test_names_and_values_are_never_read_as_sql(uri: str, admin: Any) -> None:
@@ -243,7 +250,7 @@ def test_an_owner_who_is_no_superuser_can_apply_it(uri: str) -> None:
     """The statements need no superuser: the owner of the database with CREATEROLE is enough, and keeps its own rows."""
     owner = Owner("plain", "prod", "crm", "shop")
     with connect(uri) as admin:
-        admin.execute("DROP ROLE IF EXISTS bedplate_agents; CREATE ROLE dba LOGIN CREATEROLE")
+        admin.execute("CREATE ROLE dba LOGIN CREATEROLE")
         admin.execute("CREATE DATABASE shop OWNER dba")
         try:
             with connect(uri, "dba", "shop") as dba:

@@ -107,10 +107,12 @@ class Prover:
         return self._found(grant, (), cells, "", allow=(False,))
 
     def fresh(self, grant: Grant) -> tuple[str, ...]:
-        """The operations of the grant that the old pins of its tool do not have."""
-        names = [cell.name for cell in self._cells(grant) if self._is_new(cell) and cell.name]
-        reached = (n for n in names if grant.verb != "call" or matches(grant.pattern, n))
-        return tuple(sorted({n for n in reached if not self._forbidden(grant.tool, n)}))
+        """The operations of the grant that old grants name too, but that the old pins of its tool do not have."""
+        patterns = [old.pattern for old in self._held.get((grant.tool, grant.verb), ())]
+        names = {cell.name for cell in self._cells(grant) if self._is_new(cell) and cell.name}
+        if grant.verb == "call":
+            names = {n for n in names if matches(grant.pattern, n) and any(matches(p, n) for p in patterns)}
+        return tuple(sorted(n for n in names if patterns and not self._forbidden(grant.tool, n)))
 
     def sharing(self) -> list[Grant]:
         """New grants that live together on what was one budget."""

@@ -157,6 +157,7 @@ def test_a_link_out_of_the_project_is_told_beside_typos(project: Path, tmp_path_
     """A link in the project's code or as its lock that leads elsewhere is a problem like others."""
     outside = tmp_path_factory.mktemp("outside") / "file"
     outside.write_text("")
+    (project / link).unlink(missing_ok=True)
     (project / link).symlink_to(outside)
     text = MIXED.split("evals:")[0].replace('id: "anthropic:claude-sonnet-4-5"', "id: bedplate:extractive")
     codes = [p.code for p in refused(validate, written(project, text))]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bedplate.access.findings import Finding, compare
+from bedplate.access.judges import judge
 from bedplate.access.reach import Reach
 from bedplate.blueprint.model import Blueprint
 from bedplate.blueprint.reach import documents, reach
@@ -190,9 +191,10 @@ def _pairs(old: _Reference, new: _Reference, stage: str | None) -> Iterator[Pair
         yield _pair(old.blueprints.get(name), blueprint)
     for name, blueprint in old.blueprints.items():
         if name not in new.blueprints:
-            yield Pair(name, "", tuple(compare(reach(blueprint), Reach(), documents(blueprint))))
+            yield Pair(name, "", compare(reach(blueprint), Reach(), documents(blueprint), oracle=judge()))
 
 
 def _pair(old: Blueprint | None, new: Blueprint) -> Pair:
     known = {**(documents(old) if old else {}), **documents(new)}
-    return Pair(old.stage if old else "", new.stage, compare(reach(old) if old else None, reach(new), known))
+    found = compare(reach(old) if old else None, reach(new), known, oracle=judge())
+    return Pair(old.stage if old else "", new.stage, found)

@@ -12,7 +12,7 @@ from bedplate.manifest.fields import NAME, Line, MemorySize, Section, Slug, refu
 _SANDBOX_PATH = "A file, or everything below a folder as `folder/*`; relative to agent.yaml, or absolute."
 SandboxPath = Annotated[
     str,
-    shaped(r"^[^*\s][^*]*(?<!/)(/\*)?$|^/\*$", 500, "a file, or a folder as `folder/*`", "prompts/*"),
+    shaped(r"^(?!/(.*/)?\.\.(/|$))[^*\s][^*]*(?<!/)(/\*)?$", 500, "a file, or a folder as `folder/*`", "prompts/*"),
 ]
 
 

@@ -9,6 +9,9 @@ CREATE in their schemas and temporary tables. Row-level security is forced on th
 the policy `bedplate_others` lets the owner and all who have privileges then do what they could; whoever gets some later
 is added to it by `ALTER POLICY`. An update or delete that names its rows reads them, so it finds
 none without a read scope on the table itself: views (`rights.multiplies`) serve reads, inserts and updates of all rows.
+
+What no grant of PostgreSQL takes from a login: it sees the names in the catalog, may change its own password and
+settings, use large objects, advisory locks and notifications, and learns from a unique index that a value exists.
 """
 
 from __future__ import annotations

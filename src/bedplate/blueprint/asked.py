@@ -91,7 +91,10 @@ def _act(
     if verb in HTTP and "://" in object:
         object = _url(object)
     kind = "memory" if tool == "memory" else "tool"
-    return Request(tool, _operation(blueprint, tool, verb, object), verb, object, user, kind, arguments, session)
+    operation = _operation(blueprint, tool, verb, object)
+    held = blueprint.scopes.pinned.get(tool, {}).get(operation)
+    args = {**_in_url(held, object), **arguments} if held else arguments
+    return Request(tool, operation, verb, object, user, kind, args, session)
 
 
 def _operation(blueprint: Blueprint, tool: str, verb: str, object: str) -> str:
@@ -108,6 +111,15 @@ def _operation(blueprint: Blueprint, tool: str, verb: str, object: str) -> str:
             return next((name for name, what in _MEMORY.items() if what == verb), verb)
         case _:
             return verb
+
+
+def _in_url(operation: Operation, url: str) -> dict[str, Any]:
+    """The arguments that stand in a URL of the operation."""
+    pieces = re.split(r"\{([^}]*)\}", operation.url)
+    found = re.fullmatch("([^/]+)".join(map(re.escape, pieces[::2])), url)
+    kinds = {argument.path: argument.kind for argument in operation.arguments}
+    texts = zip(pieces[1::2], found.groups() if found else (), strict=False)
+    return {n: int(t) if kinds.get((n,)) == "integer" and t.isdecimal() else t for n, t in texts}
 
 
 def _filled(operation: Operation, arguments: Mapping[str, Any]) -> str:

@@ -93,7 +93,7 @@ def span(kind: Any, item: Any) -> tuple[int | None, int | None]:
 
 
 def operation_of(tool: str, name: str, described: Mapping[str, Any]) -> Operation:
-    """`{args: {amount: decimal!, mode: {string: [a, b]}}, closed?, pin?}`; `!` is required, `any` is no kind."""
+    """`{args: {amount: decimal!, mode: {string: [a, b]}}, closed?, pin?, method?, url?}`; `!`: required, `any`: no kind."""
     arguments = []
     for path, of in described.get("args", {}).items():
         values: tuple[str, ...] = ()
@@ -102,4 +102,5 @@ def operation_of(tool: str, name: str, described: Mapping[str, Any]) -> Operatio
             values = tuple(listed)
         kind = of.rstrip("!")
         arguments.append(Argument(tuple(path.split(".")), None if kind == "any" else kind, of.endswith("!"), values))
-    return Operation(tool, name, tuple(arguments), described.get("closed", False), described.get("pin", ""))
+    closed, pin = described.get("closed", False), described.get("pin", "")
+    return Operation(tool, name, tuple(arguments), closed, pin, described.get("method", ""), described.get("url", ""))

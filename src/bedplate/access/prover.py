@@ -16,6 +16,7 @@ from bedplate.access.solve.cases import NAME, OBJECT, Cell, puzzle
 from bedplate.access.solve.literals import Path
 from bedplate.access.solve.regions import Unclear
 from bedplate.access.solve.search import Search, Solution, TimeUp
+from bedplate.access.templates import alike
 
 __all__ = ["Oracle", "Prover", "Spent", "TimeUp", "Unclear", "World", "patience"]
 Spent = Callable[[], bool]
@@ -179,7 +180,16 @@ class Prover:
         likely = {OBJECT: self._world.objects.get(cell.tool, ()), NAME: self._world.names.get(cell.tool, ())}
         likely |= {OBJECT: likely[NAME]} if cell.verb == "call" else {}
         found = Search(self._spent, likely).solve(posed.slots, posed.options)
-        return _request(cell, found) if found else None
+        return self._coherent(cell, _request(cell, found)) if found else None
+
+    def _coherent(self, cell: Cell, request: Request) -> Request:
+        """The request so that its URL and its arguments say the same, if that shows it as well."""
+        if cell.schema is None or not cell.schema.url:
+            return request
+        rise = level(self._new, request), level(self._old, request)
+        return next(
+            (r for r in alike(cell.schema, request) if (level(self._new, r), level(self._old, r)) == rise), request
+        )
 
     def _cells(self, grant: Grant, realms: Sequence[Realm] = ()) -> Iterator[Cell]:
         """Every kind of request that the grant can be about."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedplate.access import Operation, Request, UrlRefused, matches, normalise_url
+from bedplate.access.templates import in_url
 from bedplate.blueprint.grants import HTTP
 from bedplate.blueprint.model import Blueprint, HttpTool, PythonTool, SearchTool
 from bedplate.blueprint.reach import documents
@@ -93,7 +94,7 @@ def _act(
     kind = "memory" if tool == "memory" else "tool"
     operation = _operation(blueprint, tool, verb, object)
     held = blueprint.scopes.pinned.get(tool, {}).get(operation)
-    args = {**_in_url(held, object), **arguments} if held else arguments
+    args = {**in_url(held, object), **arguments} if held else arguments
     return Request(tool, operation, verb, object, user, kind, args, session)
 
 
@@ -111,15 +112,6 @@ def _operation(blueprint: Blueprint, tool: str, verb: str, object: str) -> str:
             return next((name for name, what in _MEMORY.items() if what == verb), verb)
         case _:
             return verb
-
-
-def _in_url(operation: Operation, url: str) -> dict[str, Any]:
-    """The arguments that stand in a URL of the operation."""
-    pieces = re.split(r"\{([^}]*)\}", operation.url)
-    found = re.fullmatch("([^/]+)".join(map(re.escape, pieces[::2])), url)
-    kinds = {argument.path: argument.kind for argument in operation.arguments}
-    texts = zip(pieces[1::2], found.groups() if found else (), strict=False)
-    return {n: int(t) if kinds.get((n,)) == "integer" and t.isdecimal() else t for n, t in texts}
 
 
 def _filled(operation: Operation, arguments: Mapping[str, Any]) -> str:

@@ -193,6 +193,6 @@ def test_junk_anywhere_is_told_in_order(example: Path, changes: list[tuple[Path_
     example.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
     loaded = examine(example)
     problems = [problem for draft in drafts(loaded) for problem in draft.problems]
-    assert all(problem.where and problem.fix and problem.code.startswith(("BP0", "BP1")) for problem in problems)
+    assert all(problem.where and problem.fix and problem.code.startswith(("BP0", "BP1", "BP8")) for problem in problems)
     assert "unnamed" not in str(problems)
     assert set(loaded.problems) <= set(problems)

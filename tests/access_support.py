@@ -93,7 +93,7 @@ def span(kind: Any, item: Any) -> tuple[int | None, int | None]:
 
 
 def operation_of(tool: str, name: str, described: Mapping[str, Any]) -> Operation:
-    """`{args: {amount: decimal!, mode: {string: [a, b]}}, closed?, pin?, method?, url?}`; `!`: required, `any`: no kind."""
+    """`{args: {n: decimal!, mode: {string: [a, b]}}, closed?, pin?, method?, url?}`; `!`: required; `any`: no kind."""
     arguments = []
     for path, of in described.get("args", {}).items():
         values: tuple[str, ...] = ()

@@ -128,9 +128,10 @@ class _References:
         match kind:
             case "file":
                 path = Path(name) / MANIFEST_NAME if Path(name).is_dir() else Path(name)
-                return _reference(resolved(Revision("", name), path.absolute()), name)
+                return _reference(resolved(Revision("", name), path.absolute(), enforced=False), name)
             case "stage":
-                side = _reference(resolved(Revision("", name), self.manifest.absolute()), f"stage {name}")
+                found = resolved(Revision("", name), self.manifest.absolute(), enforced=False)
+                side = _reference(found, f"stage {name}")
                 side.of(name)
                 return _Reference(side.label, side.blueprints, name)
             case _:
@@ -164,7 +165,7 @@ class _References:
     def _revision(self, name: str) -> _Reference:
         repository = Repository(self.manifest.parent)
         commit = repository.commit(name)
-        side = Reader(repository, self.manifest, self.folder).read(Revision(commit, name))
+        side = Reader(repository, self.manifest, self.folder).read(Revision(commit, name), enforced=False)
         return _reference(side, f"{name} ({commit[:12]})" if not commit.startswith(name) else commit[:12])
 
 

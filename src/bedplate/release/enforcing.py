@@ -1,0 +1,168 @@
+"""What must hold of access in every build: each clause has a layer that holds it, the rule of two, the ceiling.
+
+Goes in: a blueprint, the day, and when time is up. Comes out: the rows of the enforcement matrix, and problems. The
+same ones for `validate`, `plan`, `up`, `promote` and a review.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from bedplate.access import layers
+from bedplate.access.facts import Facts
+from bedplate.access.flow import RISK, rule_of_two
+from bedplate.access.gains import Gain, gains
+from bedplate.access.lint import lint
+from bedplate.access.matrix import Acceptance, Holding, Row, matrix, unused
+from bedplate.access.prove import Spent
+from bedplate.access.words import shown, written
+from bedplate.blueprint.facts import facts
+from bedplate.blueprint.model import Blueprint, Ceiling
+from bedplate.blueprint.reach import documents, reach
+from bedplate.problems import BedplateError, Problem, Severity, Where
+from bedplate.release.compiling import left
+
+PATIENCE = 3.0
+"""Seconds that all proofs of one check may take; what is not proved then is said to be unproved."""
+
+
+def require_enforced(blueprint: Blueprint) -> None:
+    """Raises BedplateError with everything of a stage that nothing holds or that goes too far: BP850 to BP876."""
+    problems = [p for p in problems_of(blueprint, today(), within(PATIENCE)) if p.severity is Severity.ERROR]
+    if problems:
+        raise BedplateError(*problems)
+
+
+def today() -> dt.date:
+    """The day, in UTC."""
+    return dt.datetime.now(dt.UTC).date()
+
+
+def within(seconds: float) -> Spent:
+    """Says when so many seconds from now are over."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
+
+
+def rows_of(blueprint: Blueprint, day: dt.date, *, isolated: bool = True) -> tuple[Row, ...]:
+    """The matrix of one stage on its target. `isolated`: this machine can isolate processes, or another one will.
+
+    Raises BedplateError (BP850 to BP854) where a compiler refuses a scope.
+    """
+    return _rows(blueprint, facts(blueprint), _accepted(blueprint), day, isolated=isolated)
+
+
+def problems_of(blueprint: Blueprint, day: dt.date, spent: Spent) -> Iterator[Problem]:
+    """Everything of a stage that nothing holds, that goes too far, or that is said in vain."""
+    known, accepted = facts(blueprint), _accepted(blueprint)
+    try:
+        rows = _rows(blueprint, known, accepted, day, isolated=True)
+    except BedplateError as error:
+        yield from error.problems
+        return
+    yield from (_open(row, blueprint) for row in rows if row.verdict == "open" and not layers.unserved(row.holds))
+    path = rule_of_two(blueprint.scopes, known)
+    if path is not None and not any(entry.of == RISK and entry.until >= day for entry in accepted):
+        ran_out = next((f"; it was accepted until {e.until} ({e.where})" for e in accepted if e.of == RISK), "")
+        yield _risky(path.text + ran_out, path.effect.where)
+    yield from _beyond(blueprint, spent)
+    for remark in lint(blueprint.scopes, known, spent):
+        yield Problem("BP877", remark.text, _place(remark.where), severity=Severity.WARNING)
+
+
+def needless(blueprints: Iterable[Blueprint], day: dt.date) -> Iterator[Problem]:
+    """What is accepted and is a gap in none of these stages."""
+    entries: dict[Acceptance, bool] = {}
+    for blueprint in blueprints:
+        if accepted := _accepted(blueprint):
+            known = facts(blueprint)
+            rows = _rows(blueprint, known, accepted, day, isolated=False)
+            without = unused(rows, accepted, [RISK] if rule_of_two(blueprint.scopes, known) else [])
+            entries |= {entry: entries.get(entry, True) and entry in without for entry in accepted}
+    for entry in (entry for entry, useless in entries.items() if useless):
+        what = f"`{entry.of}` is accepted, and there is no such gap"
+        fix = "remove the entry; `bedplate access matrix` shows all clauses"
+        yield Problem("BP878", what, _place(entry.where), fix=fix, severity=Severity.WARNING)
+
+
+def _rows(
+    blueprint: Blueprint, known: Facts, accepted: Sequence[Acceptance], day: dt.date, *, isolated: bool
+) -> tuple[Row, ...]:
+    return matrix(blueprint.scopes, known, _holding(blueprint, isolated=isolated), accepted, day)
+
+
+def _holding(blueprint: Blueprint, *, isolated: bool) -> Holding:
+    match blueprint.target:
+        case "local":
+            return layers.local(isolated=isolated)
+        case "docker":
+            return layers.docker(left(blueprint))
+        case "aws":
+            return layers.aws(left(blueprint))
+
+
+def _accepted(blueprint: Blueprint) -> tuple[Acceptance, ...]:
+    return tuple(
+        Acceptance(e.risk or e.clause, e.reason, e.owner, dt.date.fromisoformat(e.until), e.where)
+        for e in blueprint.accept
+    )
+
+
+def _open(row: Row, blueprint: Blueprint) -> Problem:
+    clause = row.clause
+    reference = f"{clause.tool}/{clause.name}"
+    what = f"nothing on the target `{blueprint.target}` holds `{reference}`"
+    fix = f"change the scope, or answer for the gap: accept: [{{clause: {reference}, reason: …, owner: …, until: …}}]"
+    return Problem("BP873", what, _place(clause.where), f"{clause.text}: {row.note}", fix)
+
+
+def _risky(path: str, where: str) -> Problem:
+    what = "untrusted input, private data and an effect outside come together, and nobody is asked in between"
+    fix = "ask a person (`ask: true`), drop one of the three, or answer for it: accept: [{risk: rule-of-two, …}]"
+    return Problem("BP874", what, _place(where), path, fix)
+
+
+def _beyond(blueprint: Blueprint, spent: Spent) -> Iterator[Problem]:
+    """Where the agent may do what the ceiling does not allow, each grant with a request."""
+    ceiling = blueprint.ceiling
+    if ceiling is None:
+        return
+    mine = reach(blueprint)
+    most = replace(mine, scopes=replace(ceiling.scopes, operations=blueprint.scopes.operations))
+    lifted: set[str] = set()
+    for gain in gains(most, mine, documents(blueprint), spent):
+        if not gain.lifted:
+            yield _beyond_by(gain, ceiling.path)
+        elif gain.lifted not in lifted:
+            lifted.add(gain.lifted)
+            yield _not_denied(gain, ceiling)
+
+
+def _not_denied(gain: Gain, ceiling: Ceiling) -> Problem:
+    """A `never` of the ceiling is one problem, however many grants meet it."""
+    example = shown(gain.grant, gain.request, operation=True) if gain.request else gain.doubtful
+    what = f"{ceiling.path} forbids `{gain.lifted}`, and the manifest does not"
+    fix = f'add it: never: [{{call: "{gain.lifted}"}}]'
+    return Problem("BP875", what, _place(ceiling.where), f"e.g. {example}", fix)
+
+
+def _beyond_by(gain: Gain, path: str) -> Problem:
+    grant = gain.grant
+    what = f"{grant.tool} may {grant.verb} {written(grant)}"
+    if gain.request is None:
+        summary = f"it is not proved that {path} allows what {what}"
+        fix = "write the scope in simpler patterns, or as the ceiling has it"
+        return Problem("BP876", summary, _place(grant.where), gain.doubtful, fix)
+    example = f"e.g. {shown(grant, gain.request)}"
+    asked = "; there a person is asked" if gain.asked else "; there its limit is lower" if gain.limited else ""
+    summary = f"{what}, which is beyond {path}"
+    fix = "narrow the scope; the ceiling is changed by those who own it"
+    return Problem("BP875", summary, _place(grant.where), f"{example}{asked}", fix)
+
+
+def _place(where: str) -> Where | None:
+    file, _, line = where.rpartition(":")
+    return Where(file, int(line)) if file and line.isdigit() else None

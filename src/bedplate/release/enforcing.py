@@ -9,14 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from bedplate.access import layers
 from bedplate.access.facts import Facts
 from bedplate.access.flow import RISK, rule_of_two
 from bedplate.access.gains import Gain, gains
 from bedplate.access.lint import lint
-from bedplate.access.matrix import Acceptance, Holding, Row, matrix, unused
+from bedplate.access.matrix import Acceptance, Holding, Row, Verdict, matrix, unused
 from bedplate.access.prove import Spent
 from bedplate.access.words import shown, written
 from bedplate.blueprint.facts import facts
@@ -27,6 +28,66 @@ from bedplate.release.compiling import left
 
 PATIENCE = 3.0
 """Seconds that all proofs of one check may take; what is not proved then is said to be unproved."""
+_GAPS: tuple[Verdict, ...] = ("open", "accepted")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The enforcement matrix of one stage."""
+
+    agent: str
+    stage: str
+    target: str
+    rows: tuple[Row, ...]
+
+    def of(self, verdict: Verdict) -> tuple[Row, ...]:
+        """The rows with this verdict."""
+        return tuple(row for row in self.rows if row.verdict == verdict)
+
+    @property
+    def held(self) -> bool:
+        """Whether no clause is open."""
+        return not self.of("open")
+
+    @property
+    def words(self) -> str:
+        """`14 clauses, all held`, or how many are not, and which."""
+        count = f"{len(self.rows)} clause{'' if len(self.rows) == 1 else 's'}"
+        parts = [f"{len(rows)} {word}: {_named(rows)}" for word in _GAPS if (rows := self.of(word))]
+        return f"{count}, {'; '.join(parts) or 'all held'}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The matrix as JSON values (schema `bedplate.dev/access-matrix/v1`)."""
+        return {
+            "schema": "bedplate.dev/access-matrix/v1",
+            "ok": self.held,
+            "agent": self.agent,
+            "stage": self.stage,
+            "target": self.target,
+            "rows": [_row_json(row) for row in self.rows],
+        }
+
+
+def _named(rows: Iterable[Row]) -> str:
+    return ", ".join(dict.fromkeys(f"{row.clause.tool or 'never'}/{row.clause.name}" for row in rows))
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    return {
+        **asdict(row.clause),
+        "holds": [asdict(hold) for hold in row.holds],
+        "verdict": row.verdict,
+        "note": row.note,
+    }
+
+
+def matrix_of(blueprint: Blueprint, *, isolated: bool = True) -> Matrix:
+    """The matrix of one stage on its target, today. `isolated`: a sandbox works where it runs.
+
+    Raises BedplateError (BP850 to BP854) where a compiler refuses a scope.
+    """
+    rows = _rows(blueprint, facts(blueprint), _accepted(blueprint), today(), isolated=isolated)
+    return Matrix(blueprint.name, blueprint.stage, blueprint.target, rows)
 
 
 def require_enforced(blueprint: Blueprint) -> None:
@@ -45,14 +106,6 @@ def within(seconds: float) -> Spent:
     """Says when so many seconds from now are over."""
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
-
-
-def rows_of(blueprint: Blueprint, day: dt.date, *, isolated: bool = True) -> tuple[Row, ...]:
-    """The matrix of one stage on its target. `isolated`: this machine can isolate processes, or another one will.
-
-    Raises BedplateError (BP850 to BP854) where a compiler refuses a scope.
-    """
-    return _rows(blueprint, facts(blueprint), _accepted(blueprint), day, isolated=isolated)
 
 
 def problems_of(blueprint: Blueprint, day: dt.date, spent: Spent) -> Iterator[Problem]:

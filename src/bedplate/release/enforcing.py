@@ -33,12 +33,13 @@ _GAPS: tuple[Verdict, ...] = ("open", "accepted")
 
 @dataclass(frozen=True)
 class Matrix:
-    """The enforcement matrix of one stage."""
+    """The enforcement matrix of one stage. `risk` is the way through all three of the rule of two, "" for none."""
 
     agent: str
     stage: str
     target: str
     rows: tuple[Row, ...]
+    risk: str = ""
 
     def of(self, verdict: Verdict) -> tuple[Row, ...]:
         """The rows with this verdict."""
@@ -54,7 +55,20 @@ class Matrix:
         """`14 clauses, all held`, or how many are not, and which."""
         count = f"{len(self.rows)} clause{'' if len(self.rows) == 1 else 's'}"
         parts = [f"{len(rows)} {word}: {_named(rows)}" for word in _GAPS if (rows := self.of(word))]
-        return f"{count}, {'; '.join(parts) or 'all held'}"
+        parts = parts or ["all held"]
+        parts += [f"against the rule of two: {self.risk}"] if self.risk else []
+        return f"{count}, {'; '.join(parts)}"
+
+    @property
+    def calm(self) -> bool:
+        """Whether there is nothing to say but that all is held."""
+        return len(self.of("ok")) == len(self.rows) and not self.risk
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a plan says of it: how many clauses there are, and those that are not held."""
+        gaps = [row for word in _GAPS for row in self.of(word)]
+        return {"clauses": len(self.rows), "gaps": [_row_json(row) for row in gaps], "risk": self.risk}
 
     def to_json(self) -> dict[str, Any]:
         """The matrix as JSON values (schema `bedplate.dev/access-matrix/v1`)."""
@@ -65,6 +79,7 @@ class Matrix:
             "stage": self.stage,
             "target": self.target,
             "rows": [_row_json(row) for row in self.rows],
+            "risk": self.risk,
         }
 
 
@@ -86,8 +101,10 @@ def matrix_of(blueprint: Blueprint, *, isolated: bool = True) -> Matrix:
 
     Raises BedplateError (BP850 to BP854) where a compiler refuses a scope.
     """
-    rows = _rows(blueprint, facts(blueprint), _accepted(blueprint), today(), isolated=isolated)
-    return Matrix(blueprint.name, blueprint.stage, blueprint.target, rows)
+    known = facts(blueprint)
+    rows = _rows(blueprint, known, _accepted(blueprint), today(), isolated=isolated)
+    path = rule_of_two(blueprint.scopes, known)
+    return Matrix(blueprint.name, blueprint.stage, blueprint.target, rows, path.text if path else "")
 
 
 def require_enforced(blueprint: Blueprint) -> None:
@@ -173,9 +190,9 @@ def _open(row: Row, blueprint: Blueprint) -> Problem:
 
 
 def _risky(path: str, where: str) -> Problem:
-    what = "untrusted input, private data and an effect outside come together, and nobody is asked in between"
+    what = f"untrusted input, private data and an effect outside come together: {path}"
     fix = "ask a person (`ask: true`), drop one of the three, or answer for it: accept: [{risk: rule-of-two, …}]"
-    return Problem("BP874", what, _place(where), path, fix)
+    return Problem("BP874", what, _place(where), fix=fix)
 
 
 def _beyond(blueprint: Blueprint, spent: Spent) -> Iterator[Problem]:
@@ -197,9 +214,9 @@ def _beyond(blueprint: Blueprint, spent: Spent) -> Iterator[Problem]:
 def _not_denied(gain: Gain, ceiling: Ceiling) -> Problem:
     """A `never` of the ceiling is one problem, however many grants meet it."""
     example = shown(gain.grant, gain.request, operation=True) if gain.request else gain.doubtful
-    what = f"{ceiling.path} forbids `{gain.lifted}`, and the manifest does not"
+    what = f"{ceiling.path} forbids `{gain.lifted}`, and the manifest does not, e.g. {example}"
     fix = f'add it: never: [{{call: "{gain.lifted}"}}]'
-    return Problem("BP875", what, _place(ceiling.where), f"e.g. {example}", fix)
+    return Problem("BP875", what, _place(ceiling.where), fix=fix)
 
 
 def _beyond_by(gain: Gain, path: str) -> Problem:
@@ -209,11 +226,10 @@ def _beyond_by(gain: Gain, path: str) -> Problem:
         summary = f"it is not proved that {path} allows what {what}"
         fix = "write the scope in simpler patterns, or as the ceiling has it"
         return Problem("BP876", summary, _place(grant.where), gain.doubtful, fix)
-    example = f"e.g. {shown(grant, gain.request)}"
     asked = "; there a person is asked" if gain.asked else "; there its limit is lower" if gain.limited else ""
-    summary = f"{what}, which is beyond {path}"
+    summary = f"{what}, which is beyond {path}: e.g. {shown(grant, gain.request)}{asked}"
     fix = "narrow the scope; the ceiling is changed by those who own it"
-    return Problem("BP875", summary, _place(grant.where), f"{example}{asked}", fix)
+    return Problem("BP875", summary, _place(grant.where), fix=fix)
 
 
 def _place(where: str) -> Where | None:

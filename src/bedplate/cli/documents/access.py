@@ -116,7 +116,10 @@ class MatrixRow:
 
 @dataclass(frozen=True)
 class AccessMatrixDocument:
-    """`access matrix`: every clause of a stage. `ok`: none is open."""
+    """`access matrix`: every clause of a stage. `ok`: none is open.
+
+    `risk` is the way through all three of the rule of two, "" for none.
+    """
 
     schema: Literal["bedplate.dev/access-matrix/v1"]
     ok: bool
@@ -124,6 +127,7 @@ class AccessMatrixDocument:
     stage: str
     target: Literal["local", "docker", "aws"]
     rows: tuple[MatrixRow, ...]
+    risk: str
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ def grant_of(described: Mapping[str, Any], line: str) -> Grant:
     ask = None if asked is None else Ask(always=True) if asked is True else Ask(conditions(asked))
     only = tuple(described["only"]) if "only" in described else None
     budgets = tuple(Budget(**{**b, "path": tuple(b.get("path", ()))}) for b in described.get("limit", ()))
-    name = described.get("id", grant_id(tool, verb, pattern))
+    # As in a manifest, scopes that differ have ids that differ: one id is one budget.
+    name = described.get("id", grant_id(tool, verb, f"{pattern} {line}" if budgets else pattern))
     return Grant(name, tool, verb, pattern, line, conditions(described.get("where", {})), only, ask, budgets)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bedplate.access import Ask, Budget, Condition, Grant, Never, Operation, Present, ScopeSet
+from bedplate.access import Argument, Ask, Budget, Condition, Grant, Never, Operation, Present, ScopeSet
 from bedplate.access.facts import DataFacts, Facts, ToolFacts
 
 FOLDER = Path(__file__).parent / "cases" / "access"
@@ -47,8 +47,17 @@ def _grant(entry: Any) -> Grant:
     )
 
 
+def _operation(entry: Any) -> Operation:
+    """`tool.name`, or that with its method, its URL and the names of its arguments."""
+    if isinstance(entry, str):
+        return Operation(*entry.split("."))
+    tool, name = entry["is"].split(".")
+    arguments = tuple(Argument((argument,), "string") for argument in entry.get("arguments", ()))
+    return Operation(tool, name, arguments, method=entry["method"], url=entry["url"])
+
+
 def scopes(case: dict[str, Any]) -> ScopeSet:
     """The grants, prohibitions and operations of a case."""
-    operations = tuple(Operation(*name.split(".")) for name in case.get("operations", ()))
+    operations = tuple(map(_operation, case.get("operations", ())))
     never = tuple(Never(pattern) for pattern in case.get("never", ()))
     return ScopeSet(tuple(map(_grant, case["grants"])), never, operations)

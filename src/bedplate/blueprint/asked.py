@@ -13,7 +13,7 @@ from typing import Any
 from bedplate.access import Operation, Request, UrlRefused, matches, normalise_url
 from bedplate.access.templates import in_url
 from bedplate.blueprint.grants import HTTP
-from bedplate.blueprint.model import Blueprint, HttpTool, PythonTool, SearchTool
+from bedplate.blueprint.model import Blueprint, HttpTool, McpTool, PythonTool, SearchTool
 from bedplate.blueprint.reach import documents
 from bedplate.problems import BedplateError, ExitCode, Problem
 
@@ -44,8 +44,10 @@ def absent(blueprint: Blueprint, request: Request) -> str:
     match next((t for t in blueprint.tools if t.name == request.tool), None):
         case SearchTool(use=source):
             path = request.object
-        case PythonTool() if request.verb == "read":
+        case PythonTool() | McpTool() if request.verb == "read":
             source, _, path = request.object.partition("/")
+            if source not in {data.name for data in blueprint.data}:
+                return ""
         case _:
             return ""
     return "" if path in documents(blueprint).get(source, ()) else f"data source {source} has no document {path} now"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli_support import bedplate, ok, pids_of
+from cli_support import OFFLINE, bedplate, ok, pids_of
 from pulumi_support import needs_cli
 from stage_support import STAGE, code_of, stage
 
@@ -67,10 +67,10 @@ def _pulumi_preview(folder: Path, own: dict[str, str]) -> int:
     backend.mkdir()
     environment = {
         **os.environ,
+        **OFFLINE,
         **own,
         "PULUMI_BACKEND_URL": f"file://{backend}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase"),
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PATH": f"{Path(shutil.which('python') or '/').parent}{os.pathsep}{os.environ['PATH']}",
     }
     for words in (

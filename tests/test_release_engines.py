@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def _pulumi_preview(folder: Path, own: dict[str, str]) -> int:
         **own,
         "PULUMI_BACKEND_URL": f"file://{backend}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase"),
-        "PATH": f"{Path(shutil.which('python') or '/').parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     for words in (
         ["stack", "init", STAGE],

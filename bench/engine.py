@@ -1,7 +1,7 @@
 """What the engines cost: first update, no-op, preview, one change and destroy of 10, 100 and 1,000 resources, and a
 `bedplate up` of the example that finds nothing to do.
 
-Prints one JSON document, of every figure the least of the runs. Every run is a process of its own that has loaded all it
+Prints one JSON document, of every figure the least of the runs. Every run is a process that has loaded all it
 needs; `total_s` is the engine's call and `cpu_s` its processor time. `sdk` is the same program with a monitor that
 answers at once, so that the difference in processor time is what the engine adds: `engine_ms_per_resource`, which other
 programs on the machine do not distort. `written_bytes` counts every byte written by the process and its children. Where

@@ -51,7 +51,8 @@ def grant_of(described: Mapping[str, Any], line: str) -> Grant:
     ask = None if asked is None else Ask(always=True) if asked is True else Ask(conditions(asked))
     only = tuple(described["only"]) if "only" in described else None
     budgets = tuple(Budget(**{**b, "path": tuple(b.get("path", ()))}) for b in described.get("limit", ()))
-    name = described.get("id", grant_id(tool, verb, pattern))
+    # As in a manifest, scopes that differ have ids that differ: one id is one budget.
+    name = described.get("id", grant_id(tool, verb, f"{pattern} {line}" if budgets else pattern))
     return Grant(name, tool, verb, pattern, line, conditions(described.get("where", {})), only, ask, budgets)
 
 
@@ -93,7 +94,7 @@ def span(kind: Any, item: Any) -> tuple[int | None, int | None]:
 
 
 def operation_of(tool: str, name: str, described: Mapping[str, Any]) -> Operation:
-    """`{args: {amount: decimal!, mode: {string: [a, b]}}, closed?, pin?}`; `!` is required, `any` is no kind."""
+    """`{args: {n: decimal!, mode: {string: [a, b]}}, closed?, pin?, method?, url?}`; `!`: required; `any`: no kind."""
     arguments = []
     for path, of in described.get("args", {}).items():
         values: tuple[str, ...] = ()
@@ -102,4 +103,5 @@ def operation_of(tool: str, name: str, described: Mapping[str, Any]) -> Operatio
             values = tuple(listed)
         kind = of.rstrip("!")
         arguments.append(Argument(tuple(path.split(".")), None if kind == "any" else kind, of.endswith("!"), values))
-    return Operation(tool, name, tuple(arguments), described.get("closed", False), described.get("pin", ""))
+    closed, pin = described.get("closed", False), described.get("pin", "")
+    return Operation(tool, name, tuple(arguments), closed, pin, described.get("method", ""), described.get("url", ""))

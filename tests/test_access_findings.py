@@ -18,6 +18,7 @@ from bedplate.access import Grant, Never, Request, ScopeSet, decide, grant_id, m
 from bedplate.access.automata import TooManyStates, witness
 from bedplate.access.findings import Finding, compare
 from bedplate.access.gains import gains
+from bedplate.access.judges import judge
 from bedplate.access.reach import Link, Reach, Source, Thing
 
 FOLDER = Path(__file__).parent / "cases" / "access" / "findings"
@@ -102,6 +103,16 @@ def test_findings_are_those_of_the_case(case: dict[str, Any]) -> None:
     assert new is not None
     found = compare(reach_of(case["old"]), new, case.get("known", {}))
     assert [" ".join(said(f).split()) for f in found] == [" ".join(line.split()) for line in case["find"]]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_cedar_confirms_the_findings_of_the_case(case: dict[str, Any]) -> None:
+    """With the Cedar engine as a second judge of each witness the findings of each case are the same."""
+    pytest.importorskip("cedarpy", reason="the replay in Cedar needs the extra `cedar`")
+    old, new = reach_of(case["old"]), reach_of(case["new"])
+    assert new is not None
+    known = case.get("known", {})
+    assert compare(old, new, known, oracle=judge()) == compare(old, new, known)
 
 
 @given(st.lists(patterns, max_size=3), st.lists(patterns, max_size=4))

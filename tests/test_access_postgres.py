@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -303,3 +304,37 @@ def test_postgres_decides_as_the_model(uri: str, found: list[Grant], some: list[
                 raise Undo
         except Undo:
             pass
+
+
+EDGES: dict[str, list[Any]] = {
+    "tenant": [
+        Texts(("acme",)),
+        Texts(("a*",)),
+        Texts(("a_e*",)),
+        Texts(("*_e",)),
+        Texts(("A%*",)),
+        Texts(("",)),
+        Claim("tenant"),
+    ],
+    "amount": [Spans(((0, 60_000),)), Spans(((1, 1),)), Spans(((None, 0),)), Spans(((-35_000, None),)), Present(True)],
+    "at": [Spans(((MS, MS + 1),)), Spans(((None, MS + 1),)), Spans(((MS - 8_000_000, None),)), Present(True)],
+    "ip": [Spans(((10 << 24, (11 << 24) - 1),)), Spans(((2**32, None),)), Spans(((None, 2**32 - 1),)), Present(True)],
+    "tags": [Subset(("a", "b")), Subset(("*",)), Subset(("x%",)), Subset(()), Present(True)],
+    "flag": [Spans(((0, 0),)), Spans(((1, 1),)), Present(True)],
+    "n": [Spans(((None, 0),)), Spans(((7, 7),)), Claim("n"), Present(True), Present(False)],
+}
+
+
+@pytest.mark.parametrize("column", list(VALUES))
+def test_every_value_against_every_test(uri: str, column: str) -> None:
+    """Odd values (infinity, a network, null in a list, finer times) pass exactly where decide lets them."""
+    values = [NULLS.with_values({column: pick}) for pick in range(len(VALUES[column]))]
+    with connect(uri) as admin:
+        for test in EDGES[column]:
+            found = Condition(("rows", column), KINDS[column], test)  # type: ignore[arg-type]
+            scopes = ScopeSet((Grant("g", "crm", "read", TABLE, "agent.yaml:9", (found,)),))
+            with contextlib.suppress(Undo), admin.transaction():
+                apply(admin, scopes, OWNER)
+                assert validate(scopes, OWNER, catalog(admin, OWNER)) == ()
+                check_reads(Database(admin, scopes), values, [column])
+                raise Undo

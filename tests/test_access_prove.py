@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bedplate.access import (
     Argument,
     Ask,
+    Budget,
     Claim,
     Condition,
     Effect,
@@ -277,3 +278,16 @@ def test_what_many_cover_together_is_proved_in_few_steps() -> None:
     answer = widens(ScopeSet(tuple(boxes)), cube, spent=patience(5_000))
     assert isinstance(answer, Wider)
     assert decide(ScopeSet((gap,)), answer.witness).allowed
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_scopes_that_shared_one_budget_are_not_given_one_each(order: int) -> None:
+    """One scope of two patterns has one budget: as two scopes it is wider, as one under less it is narrower."""
+    budget = (Budget(5, 3600),)
+    names = ("send_a", "send_b")[::order]
+    together = ScopeSet(tuple(Grant("one", "mail", "call", name, budgets=budget) for name in names))
+    apart = ScopeSet(tuple(Grant(name, "mail", "call", name, budgets=budget) for name in names))
+    wide = ScopeSet((Grant("all", "mail", "call", "*", budgets=budget),))
+    assert isinstance(widens(together, apart, spent=patience()), Unproved)
+    assert isinstance(widens(apart, together, spent=patience()), Narrower)
+    assert isinstance(widens(wide, together, spent=patience()), Narrower)

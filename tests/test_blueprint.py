@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedplate.access import Request, decide
-from bedplate.blueprint.model import Blueprint, Digests, PythonTool, from_json, secrets_of, to_json
+from bedplate.blueprint.model import Blueprint, Digests, McpTool, PythonTool, from_json, secrets_of, to_json
 from bedplate.blueprint.reading import readable_documents
 from bedplate.blueprint.resolve import resolve, stages
 from bedplate.manifest import load
@@ -570,3 +570,14 @@ def test_where_a_stage_of_aws_is_deployed_is_known(tmp_path: Path) -> None:
     prod, first = resolve(loaded, "prod"), resolve(loaded)
     assert (prod.target, prod.region, prod.account) == ("aws", "eu-west-1", "111122223333")
     assert (first.target, first.region, first.account) == ("local", "", "")
+
+
+def test_an_mcp_command_reads_what_its_data_scopes_grant(tmp_path: Path) -> None:
+    """Of the sources under `data` a server's process may read the documents that its scopes name, and no others."""
+    shutil.copytree(CASES / "project", tmp_path, dirs_exist_ok=True)
+    tool = {"name": "t", "type": "mcp", "command": ["python", "server.py"], "scopes": [{"call": "*"}]}
+    document = searching()
+    document["tools"].append({**tool, "data": [{"use": "docs", "scopes": [{"read": "guide/*"}]}]})
+    blueprint = blueprint_of(tmp_path, document)
+    server = next(tool for tool in blueprint.tools if isinstance(tool, McpTool))
+    assert readable_documents(blueprint, server) == (tmp_path / "docs/guide/install.md",)

@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from bedplate.access.clauses import Clause
 from bedplate.access.findings import Finding
+from bedplate.access.matrix import Hold, Row
 from bedplate.cli.planscreen import plan_screen
 from bedplate.problems import ExitCode
 from bedplate.release.behaviour import GateState, SuiteState
 from bedplate.release.builds.compare import FileChange
 from bedplate.release.cost import Cost
+from bedplate.release.enforcing import Matrix
 from bedplate.release.plan import Access, Change, Detail, Origin, Plan
 from bedplate.release.verdict import Cause, Verdict
 from bedplate.review.markdown import plan_markdown
@@ -52,6 +55,17 @@ PLAN = Plan(
         baseline="prod release 3",
         required=1,
         approved=("A2",),
+    ),
+    enforcement=Matrix(
+        "shop",
+        "prod",
+        "local",
+        (
+            Row(Clause("g1", "refunds", "call", "object", "call refund_*"), (Hold("gateway", "exact"),), "ok"),
+            Row(
+                Clause("g2", "sums", "read", "object", "read docs/*"), (Hold("kernel", "none", "none"),), "open", "none"
+            ),
+        ),
     ),
     evals=(
         SuiteState(
@@ -97,7 +111,7 @@ FACTS = (
     *("deletes 1,204 remembered facts", "faq FAIL 10/12", "1 newly failing", "safety not run for this behaviour"),
     *("0.83", "min 0.9", "agent.yaml:50", "q1", "q2", "differs from staging only in", "30000 → 90000", "agent.yaml:77"),
     *("tokens unknown", "at most $0.25 a turn", "sha256:aaaaaaaaaaaa", "A1 needs approval for prod"),
-    *("bedplate destroy --stage old",),
+    *("bedplate destroy --stage old", "enforcement", "! 2 clauses, 1 open: sums/object"),
 )
 
 

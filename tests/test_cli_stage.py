@@ -32,7 +32,7 @@ from stage_support import stage as another
 
 SCHEMAS = Path(__file__).parents[1] / "docs/schema"
 CASES = yaml.safe_load((Path(__file__).parent / "cases/cli/documents.yaml").read_text())
-ELSEWHERE = {"agent", "lock", "eval-results", "trace-summary", "approval", "review"}
+ELSEWHERE = {"agent", "ceiling", "lock", "eval-results", "trace-summary", "approval", "review"}
 """Schemas of no command's whole output, and of commands that have tests of their own for it."""
 
 

@@ -157,6 +157,7 @@ def test_a_link_out_of_the_project_is_told_beside_typos(project: Path, tmp_path_
     """A link in the project's code or as its lock that leads elsewhere is a problem like others."""
     outside = tmp_path_factory.mktemp("outside") / "file"
     outside.write_text("")
+    (project / link).unlink(missing_ok=True)
     (project / link).symlink_to(outside)
     text = MIXED.split("evals:")[0].replace('id: "anthropic:claude-sonnet-4-5"', "id: bedplate:extractive")
     codes = [p.code for p in refused(validate, written(project, text))]
@@ -192,6 +193,6 @@ def test_junk_anywhere_is_told_in_order(example: Path, changes: list[tuple[Path_
     example.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
     loaded = examine(example)
     problems = [problem for draft in drafts(loaded) for problem in draft.problems]
-    assert all(problem.where and problem.fix and problem.code.startswith(("BP0", "BP1")) for problem in problems)
+    assert all(problem.where and problem.fix and problem.code.startswith(("BP0", "BP1", "BP8")) for problem in problems)
     assert "unnamed" not in str(problems)
     assert set(loaded.problems) <= set(problems)

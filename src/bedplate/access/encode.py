@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
-from bedplate.access.fits import numbers, pinned
+from bedplate.access.fits import numbers
 from bedplate.access.model import (
     Argument,
     Ask,
@@ -103,7 +103,7 @@ class _Encoder:
                     self._measured.add(condition.path)
             for name in grant.only or ():
                 self._add((name,), None)
-        for operation in pinned(scopes).get(self._tool, {}).values():
+        for operation in scopes.pinned.get(self._tool, {}).values():
             for argument in operation.arguments:
                 self._add(argument.path, argument.kind)
                 if argument.values:
@@ -207,8 +207,8 @@ class _Encoder:
         return q.all([self._implies(q.choice(name), q.like(q.text(name), globs)) for name in elements])
 
     def _fits(self, scopes: ScopeSet) -> Term:
-        known = pinned(scopes).get(self._tool)
-        if known is None:
+        known = scopes.pinned.get(self._tool, {})
+        if self._verb not in scopes.called.get(self._tool, ()):
             return self._q.truth(True)
         named = [(self._q.like(self._name(), [(name,)]), operation) for name, operation in known.items()]
         return self._q.any([self._q.all([name, *self._schema(operation)]) for name, operation in named])

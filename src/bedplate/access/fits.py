@@ -15,33 +15,12 @@ def misfit(scopes: ScopeSet, request: Request) -> str:
 
     A tool with a pinned operation has no others: what a server adds later is not what was reviewed.
     """
-    known = _operations(scopes.operations).get(request.tool)
-    if known is None:
-        return ""
-    if request.verb not in calls(scopes, request.tool):
+    if request.verb not in scopes.called.get(request.tool, ()):
         return ""  # what a tool does by itself, with data or the network, is no call of an operation
-    operation = known.get(request.operation)
+    operation = scopes.pinned[request.tool].get(request.operation)
     if operation is None:
         return f"{request.tool} has no pinned operation {request.operation}"
     return _unfit(operation, request.args)
-
-
-def pinned(scopes: ScopeSet) -> Mapping[str, Mapping[str, Operation]]:
-    """The operations by tool and name."""
-    return _operations(scopes.operations)
-
-
-def calls(scopes: ScopeSet, tool: str) -> frozenset[str]:
-    """The verbs by which the pinned operations of a tool are called; none where nothing is known of it."""
-    return frozenset(one.method or "call" for one in _operations(scopes.operations).get(tool, {}).values())
-
-
-@lru_cache(maxsize=64)
-def _operations(operations: tuple[Operation, ...]) -> dict[str, dict[str, Operation]]:
-    found: dict[str, dict[str, Operation]] = {}
-    for operation in operations:
-        found.setdefault(operation.tool, {})[operation.name] = operation
-    return found
 
 
 def _unfit(operation: Operation, args: Mapping[str, Any]) -> str:

@@ -40,6 +40,11 @@ def local(*, isolated: bool) -> Holding:
     return holds
 
 
+def unserved(holds: Sequence[Hold]) -> bool:
+    """Whether the target does not serve what a clause is about at all, which `plan` and `up` refuse."""
+    return any(hold.why == _UNSERVED for hold in holds)
+
+
 def docker(left: Left = _NOTHING_LEFT) -> Holding:
     """Containers on one host, with PostgreSQL and an egress proxy. Nothing there holds a tool to buckets and tables."""
 

@@ -46,12 +46,21 @@ def _tools(unusable: list[Grant], scopes: ScopeSet, facts: Facts) -> Iterator[Re
 
 
 def _asks(scopes: ScopeSet, spent: Callable[[], bool]) -> Iterator[Remark]:
-    """An ask is void where the scopes without it, an allow in its place, decide alike."""
+    """An ask is void where the scopes without it, an allow in its place, decide alike.
+
+    Only other scopes of the same tool and verb can allow what it asks for.
+    """
+    alike: dict[tuple[str, str], list[Grant]] = {}
     for grant in scopes.grants:
-        if grant.ask is None:
+        alike.setdefault((grant.tool, grant.verb), []).append(grant)
+    for grant in scopes.grants:
+        together = alike[grant.tool, grant.verb]
+        if grant.ask is None or len(together) == 1:
             continue
-        without = tuple(replace(g, ask=None) if g is grant else g for g in scopes.grants)
-        if isinstance(widens(scopes, replace(scopes, grants=without), spent=spent), Same | Narrower):
+        known = tuple(scopes.pinned.get(grant.tool, {}).values())
+        mine = ScopeSet(tuple(together), scopes.never, known)
+        without = tuple(replace(g, ask=None) if g is grant else g for g in together)
+        if isinstance(widens(mine, replace(mine, grants=without), spent=spent), Same | Narrower):
             text = f"the ask of {grant.tool} ({grant.verb} {grant.pattern}) asks nobody: other scopes allow all of it"
             yield Remark("void", grant.tool, text, grant.where)
 
@@ -59,7 +68,7 @@ def _asks(scopes: ScopeSet, spent: Callable[[], bool]) -> Iterator[Remark]:
 def _unusable(grant: Grant, scopes: ScopeSet) -> bool:
     if any(covers(never.pattern, _names(grant)) for never in scopes.never):
         return True
-    known = [op for op in scopes.operations if op.tool == grant.tool]
+    known = scopes.pinned.get(grant.tool, {}).values()
     if not known or grant.verb != "call":
         return False
     allowed = (op for op in known if not any(matches(n.pattern, f"{op.tool}.{op.name}") for n in scopes.never))

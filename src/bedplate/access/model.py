@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -172,6 +173,11 @@ class Operation:
     url: str = ""
 
 
+def calling(operation: Operation) -> str:
+    """The verb by which an operation is called: its HTTP method, or `call`."""
+    return operation.method or "call"
+
+
 @dataclass(frozen=True)
 class ScopeSet:
     """Everything the agent of one stage may do. What no grant matches is denied.
@@ -182,6 +188,19 @@ class ScopeSet:
     grants: tuple[Grant, ...] = ()
     never: tuple[Never, ...] = ()
     operations: tuple[Operation, ...] = ()
+
+    @cached_property
+    def pinned(self) -> Mapping[str, Mapping[str, Operation]]:
+        """The operations by tool and name."""
+        found: dict[str, dict[str, Operation]] = {}
+        for operation in self.operations:
+            found.setdefault(operation.tool, {})[operation.name] = operation
+        return found
+
+    @cached_property
+    def called(self) -> Mapping[str, frozenset[str]]:
+        """The verbs by which the pinned operations of each tool are called. What else it does is no call of them."""
+        return {tool: frozenset(map(calling, of.values())) for tool, of in self.pinned.items()}
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Any
 from bedplate.access.budgets import relation, within
 from bedplate.access.covering import plainly_covers
 from bedplate.access.decide import effect, level
-from bedplate.access.fits import calls, pinned
 from bedplate.access.globs import matches
-from bedplate.access.model import Effect, Grant, Operation, Request, ScopeSet
+from bedplate.access.model import Effect, Grant, Operation, Request, ScopeSet, calling
 from bedplate.access.sharing import shared
 from bedplate.access.solve.cases import NAME, OBJECT, Cell, puzzle
 from bedplate.access.solve.literals import Path
 from bedplate.access.solve.regions import Unclear
 from bedplate.access.solve.search import Search, Solution, TimeUp
+from bedplate.access.templates import alike
 
 __all__ = ["Oracle", "Prover", "Spent", "TimeUp", "Unclear", "World", "patience"]
 Spent = Callable[[], bool]
@@ -108,10 +108,12 @@ class Prover:
         return self._found(grant, (), cells, "", allow=(False,))
 
     def fresh(self, grant: Grant) -> tuple[str, ...]:
-        """The operations of the grant that the old pins of its tool do not have."""
-        names = [cell.name for cell in self._cells(grant) if self._is_new(cell) and cell.name]
-        reached = (n for n in names if grant.verb != "call" or matches(grant.pattern, n))
-        return tuple(sorted({n for n in reached if not self._forbidden(grant.tool, n)}))
+        """The operations of the grant that old grants name too, but that the old pins of its tool do not have."""
+        patterns = [old.pattern for old in self._held.get((grant.tool, grant.verb), ())]
+        names = {cell.name for cell in self._cells(grant) if self._is_new(cell) and cell.name}
+        if grant.verb == "call":
+            names = {n for n in names if matches(grant.pattern, n) and any(matches(p, n) for p in patterns)}
+        return tuple(sorted(n for n in names if patterns and not self._forbidden(grant.tool, n)))
 
     def sharing(self) -> list[Grant]:
         """New grants that live together on what was one budget."""
@@ -123,27 +125,27 @@ class Prover:
 
     def changed_pins(self) -> Iterator[tuple[str, str]]:
         """Operations that a new grant reaches and whose pinned schema is not the same, and what changed."""
-        before, now = pinned(self._old), pinned(self._new)
-        for tool, operations in before.items():
+        for tool, operations in self._old.pinned.items():
             reached = [grant for grant in self._new.grants if grant.tool == tool]
-            if reached and tool not in now:
+            if tool not in self._new.pinned and any(g.verb in self._old.called[tool] for g in reached):
                 yield tool, "it is no longer pinned"
                 continue
             for name, was in operations.items():
-                operation = now.get(tool, {}).get(name)
-                if operation and _schema(operation) != _schema(was) and self._reaches(reached, tool, name):
+                operation = self._new.pinned.get(tool, {}).get(name)
+                if operation and _schema(operation) != _schema(was) and self._reaches(reached, operation):
                     yield f"{tool}.{name}", f"its pin changed: {_pin(was)} → {_pin(operation)}"
 
     def newly_pinned(self) -> bool:
         """Whether a tool that the new set knows nothing of is pinned in the old one, and reached."""
         return any(
-            grant.tool in pinned(self._old) and grant.tool not in pinned(self._new) for grant in self._new.grants
+            g.verb in self._old.called.get(g.tool, ()) and g.tool not in self._new.pinned for g in self._new.grants
         )
 
-    def _reaches(self, grants: Sequence[Grant], tool: str, name: str) -> bool:
-        if self._forbidden(tool, name):
+    def _reaches(self, grants: Sequence[Grant], operation: Operation) -> bool:
+        if self._forbidden(operation.tool, operation.name):
             return False
-        return any(grant.verb != "call" or matches(grant.pattern, name) for grant in grants)
+        verb = calling(operation)
+        return any(g.verb == verb and (verb != "call" or matches(g.pattern, operation.name)) for g in grants)
 
     def _forbidden(self, tool: str, name: str) -> bool:
         return any(matches(never, f"{tool}.{name}") for never in self._never)
@@ -178,16 +180,25 @@ class Prover:
         likely = {OBJECT: self._world.objects.get(cell.tool, ()), NAME: self._world.names.get(cell.tool, ())}
         likely |= {OBJECT: likely[NAME]} if cell.verb == "call" else {}
         found = Search(self._spent, likely).solve(posed.slots, posed.options)
-        return _request(cell, found) if found else None
+        return self._coherent(cell, _request(cell, found)) if found else None
+
+    def _coherent(self, cell: Cell, request: Request) -> Request:
+        """The request so that its URL and its arguments say the same, if that shows it as well."""
+        if cell.schema is None or not cell.schema.url:
+            return request
+        rise = level(self._new, request), level(self._old, request)
+        return next(
+            (r for r in alike(cell.schema, request) if (level(self._new, r), level(self._old, r)) == rise), request
+        )
 
     def _cells(self, grant: Grant, realms: Sequence[Realm] = ()) -> Iterator[Cell]:
         """Every kind of request that the grant can be about."""
         tool, verb = grant.tool, grant.verb
         for within_, without in realms or self._world.realms.get((tool, verb), [((), ())]):
             cell = Cell(tool, verb, within=within_, without=without)
-            if verb in calls(self._new, tool):
-                for name, operation in pinned(self._new)[tool].items():
-                    if (operation.method or "call") == verb:
+            if verb in self._new.called.get(tool, ()):
+                for name, operation in self._new.pinned[tool].items():
+                    if calling(operation) == verb:
                         yield replace(cell, name=name, schema=operation)
             elif tool in self._world.operations:
                 yield from (replace(cell, name=name) for of, name in self._world.operations[tool] if of == verb)
@@ -196,7 +207,7 @@ class Prover:
 
     def _is_new(self, cell: Cell) -> bool:
         """Whether the operation is one that the old pins of its tool do not have."""
-        return cell.schema is not None and cell.name not in pinned(self._old).get(cell.tool, {cell.name: None})
+        return cell.schema is not None and cell.name not in self._old.pinned.get(cell.tool, {cell.name: None})
 
     def _replayed(self, request: Request) -> Request:
         """The request, once every judge agrees. Raises Unclear."""

@@ -48,9 +48,21 @@ class Why:
         }
 
 
+def asked(request: Request) -> dict[str, Any]:
+    """A request as JSON values; `claims` are those of the session."""
+    return {
+        "tool": request.tool,
+        "operation": request.operation,
+        "verb": request.verb,
+        "object": request.object,
+        "arguments": dict(request.args),
+        "claims": dict(request.session),
+    }
+
+
 def explain(scopes: ScopeSet, request: Request) -> Why:
     """Decide, and ask each grant of the tool and verb by itself."""
     mine = [grant for grant in scopes.grants if (grant.tool, grant.verb) == (request.tool, request.verb)]
-    asked = [(effect(grant, request), grant) for grant in mine]
-    ordered = sorted(asked, key=lambda each: -each[0])
+    said = [(effect(grant, request), grant) for grant in mine]
+    ordered = sorted(said, key=lambda each: -each[0])
     return Why(decide(scopes, request), tuple(Said(grant, found.word) for found, grant in ordered))

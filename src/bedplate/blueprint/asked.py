@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedplate.access import Operation, Request, UrlRefused, matches, normalise_url
+from bedplate.access.templates import in_url
 from bedplate.blueprint.grants import HTTP
 from bedplate.blueprint.model import Blueprint, HttpTool, PythonTool, SearchTool
 from bedplate.blueprint.reach import documents
@@ -91,7 +92,10 @@ def _act(
     if verb in HTTP and "://" in object:
         object = _url(object)
     kind = "memory" if tool == "memory" else "tool"
-    return Request(tool, _operation(blueprint, tool, verb, object), verb, object, user, kind, arguments, session)
+    operation = _operation(blueprint, tool, verb, object)
+    held = blueprint.scopes.pinned.get(tool, {}).get(operation)
+    args = {**in_url(held, object), **arguments} if held else arguments
+    return Request(tool, operation, verb, object, user, kind, args, session)
 
 
 def _operation(blueprint: Blueprint, tool: str, verb: str, object: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bedplate.blueprint import model as m
 from bedplate.blueprint.files import ProjectFiles
 from bedplate.blueprint.grants import line
-from bedplate.manifest import data, models, tools
+from bedplate.manifest import bounds, data, models, tools
 from bedplate.manifest.fields import SecretName
 from bedplate.manifest.load import StageManifest
 
@@ -165,7 +165,7 @@ def _tracing(tracing: models.Tracing) -> m.Tracing:
     return m.Tracing(tracing.content, tracing.sample_ratio, tracing.retention)
 
 
-def _sandbox(sandbox: models.Sandbox) -> m.Sandbox:
+def _sandbox(sandbox: bounds.Sandbox) -> m.Sandbox:
     return m.Sandbox(sandbox.memory, sandbox.pids, tuple(sandbox.read), tuple(sandbox.write))
 
 

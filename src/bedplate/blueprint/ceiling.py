@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 
 from bedplate.access import Grant, Never, ScopeSet, UrlRefused, matches
 from bedplate.access.model import Operation
+from bedplate.blueprint.addresses import normalise_pattern, speaks_of
 from bedplate.blueprint.clauses import ClauseReader, Clauses, Known, Typed, arguments_of, clauses_of, columns_of
 from bedplate.blueprint.conditions import Misfit
 from bedplate.blueprint.files import FileTrouble, ProjectFiles
-from bedplate.blueprint.grants import HTTP, OperationsOf, content_id, granted, line, normalise_pattern, speaks_of
+from bedplate.blueprint.grants import HTTP, OperationsOf, content_id, granted, line
 from bedplate.blueprint.model import Ceiling
 from bedplate.blueprint.references import RESERVED_TOOLS
 from bedplate.blueprint.uses import source_of

@@ -51,6 +51,8 @@ class ClauseReader:
         self.path = path
         self.known = known
         self.problems: list[Problem] = []
+        # Only where nothing of the scope was left out follows something from what it does not say.
+        self.whole = source.whole_at(*path)
 
     def tested(self, clause: str, tests: Mapping[str, ArgumentTest], prefix: Names = ()) -> Iterator[Condition]:
         """The conditions of a mapping of tests; `prefix` stands before the paths of its arguments."""
@@ -75,7 +77,7 @@ class ClauseReader:
             return Ask(always=True) if ask else None
         when = tuple(self.tested("ask", ask))
         for one in when:
-            if not all(meet(one.test, other.test) for other in conditions if other.path == one.path):
+            if self.whole and not all(meet(one.test, other.test) for other in conditions if other.path == one.path):
                 fix = "ask within what `where` allows"
                 self._report(Misfit("BP806", "it never asks: `where` excludes that", fix), "ask", ".".join(one.path))
         return Ask(when)
@@ -100,7 +102,7 @@ class ClauseReader:
         argument = self.known(path)
         if argument.kind not in ("integer", "decimal"):
             raise Misfit("BP812", "only numbers have a sum", "limit the calls by `calls`")
-        if not argument.required and path not in tested:
+        if self.whole and not argument.required and path not in tested:
             fix = "test it by `where` as well, e.g. {min: 0}: then a call without it is denied"
             raise Misfit("BP812", "a call without it would not count", fix)
 
@@ -116,7 +118,7 @@ def clauses_of(reader: ClauseReader, scope: Conditions, operations: Sequence[Ope
     ask = reader.asked(scope.ask, conditions)
     budgets = reader.limited(scope.limit, conditions)
     only = tuple(sorted({path.split(".")[0] for path in scope.where})) if scope.only else None
-    if operations and not reader.problems:
+    if operations and reader.whole and not reader.problems:
         _usable(reader, operations, conditions, only)
     return Clauses(conditions, only, ask, budgets)
 

@@ -6,13 +6,11 @@ of python and mcp tools, the operation's name for `call`, a normalised URL for H
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
-from urllib.parse import urlsplit
 
-from bedplate.access import Grant, Never, UrlRefused, grant_id, matches, normalise_url
-from bedplate.access.automata import TooManyStates, witness
+from bedplate.access import Grant, Never, UrlRefused, grant_id
 from bedplate.access.model import Claim, Condition, Operation, Subset, Texts
+from bedplate.blueprint.addresses import normalise_pattern, speaks_of
 from bedplate.blueprint.clauses import ClauseReader, Clauses, arguments_of, clauses_of, columns_of
 from bedplate.blueprint.digest import digest_of, grant_shape
 from bedplate.blueprint.uses import source_of, usable
@@ -105,6 +103,9 @@ class GrantReader:
     def _called(self, tool: PythonTool | McpTool | HttpTool, at: Path) -> Iterator[Grant]:
         """Scopes over operations, typed by what is known of those."""
         operations, why = self.operations(tool)
+        if self._lacks_more_than_scopes(at[:2]):  # its operations may be others, and the lack is told already
+            self.doubtful.add(tool.name)
+            return
         scopes: Sequence[CallScope | HttpScope] = tool.scopes
         for index, scope in enumerate(scopes):
             path = (*at, index)
@@ -119,6 +120,10 @@ class GrantReader:
             self.problems += reader.problems
             if not reader.problems:
                 yield from self._scope(tool.name, scope, path, clauses, urls=isinstance(scope, HttpScope))
+
+    def _lacks_more_than_scopes(self, at: Path) -> bool:
+        lost = (path for path in self.stage.source.lost if path[:2] == at)
+        return any(path[2:3] != ("scopes",) for path in lost)
 
     def _meant(
         self, tool: Tool, scope: CallScope | HttpScope, known: Sequence[Operation], path: Path
@@ -146,10 +151,10 @@ class GrantReader:
 
     def _sql(self, tool: SqlTool, at: Path) -> Iterator[Grant]:
         source = source_of(self.stage, tool.use)
-        kinds = source.tables if isinstance(source, PostgresData) else None
+        kinds = source.tables if isinstance(source, PostgresData) and self._is_whole(source) else None
         for index, scope in enumerate(tool.scopes):
             path = (*at, index)
-            if kinds is None:  # said where the reference is checked
+            if kinds is None:  # said where the reference or the source is checked
                 self.doubtful.add(tool.name)
                 continue
             reader = ClauseReader(self.stage.source, path, columns_of(scope.granted[1][0], tool.use, kinds))
@@ -157,6 +162,10 @@ class GrantReader:
             self.problems += reader.problems
             if not reader.problems:
                 yield from self._scope(tool.name, scope, path, clauses)
+
+    def _is_whole(self, source: PostgresData) -> bool:
+        index = self.stage.manifest.data.index(source)
+        return self.stage.source.whole_at("data", index)
 
     def _sql_clauses(self, reader: ClauseReader, scope: SqlScope, path: Path) -> Clauses:
         where = line(self.stage.source.where((*path, "columns")))
@@ -276,41 +285,6 @@ def _fits(operation: Operation, verb: str, pattern: str) -> bool:
         return True
 
 
-def speaks_of(grant: Grant, operation: Operation) -> bool:
-    """Whether a grant of the operation's tool is about it."""
-    if not operation.method:
-        return grant.verb == "call" and matches(grant.pattern, operation.name)
-    return grant.verb == operation.method and overlap(grant.pattern, address(operation.url))
-
-
-def address(url: str) -> str:
-    """The addresses of an operation's template, as a glob."""
-    return re.sub(r"\{[^{}/]+\}", "*", url)
-
-
-def overlap(left: str, right: str) -> bool:
-    """Whether some text matches both globs; True where that is not known."""
-    try:
-        return witness((left, right), ()) is not None
-    except TooManyStates:
-        return True
-
-
 def line(where: Where) -> str:
     """`agent.yaml:31`, as it stands in grants and traces."""
     return f"{where.file}:{where.line}"
-
-
-def normalise_pattern(pattern: str) -> str:
-    """A URL pattern in the form in which requests are matched. Raises UrlRefused where it could mean several things."""
-    scheme, separator, rest = pattern.partition("://")
-    if not separator or "*" in scheme:
-        raise UrlRefused("the pattern does not start with https:// or http://")
-    host, slash, path = rest.partition("/")
-    if "*" in host:
-        raise UrlRefused("a wildcard in the host is refused; name each host")
-    if "?" in rest or "#" in rest:
-        raise UrlRefused("a pattern has no query or fragment")
-    if any(segment in {".", ".."} for segment in urlsplit(pattern).path.lower().replace("%2e", ".").split("/")):
-        raise UrlRefused("dot segments are refused in a pattern")
-    return normalise_url(f"{scheme.lower()}://{host}{slash or '/'}{path}")

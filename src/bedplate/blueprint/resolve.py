@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from bedplate.access import Grant, Operation, ScopeSet
 from bedplate.blueprint import checks, digest, named, references, uses
+from bedplate.blueprint.addresses import speaks_of
 from bedplate.blueprint.build import Parts, agent_parts
 from bedplate.blueprint.ceiling import ceiling_of
 from bedplate.blueprint.files import FileTrouble, ProjectFiles
-from bedplate.blueprint.grants import GrantReader, speaks_of
+from bedplate.blueprint.grants import GrantReader
 from bedplate.blueprint.lock import LOCK_NAME
 from bedplate.blueprint.model import Blueprint, DataSource, Digests, FileRef
 from bedplate.blueprint.narrow import Access, widenings

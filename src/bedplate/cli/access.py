@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from bedplate.cli.accesschecks import compile_, matrix, prove
 from bedplate.cli.options import DEFAULT_FILE, AsJson, ManifestFile, Stage
 from bedplate.cli.output import show, show_json
-
-if TYPE_CHECKING:
-    from bedplate.access import Request
 
 _SIDE = "a manifest's file, a stage of the manifest, or a git revision; file:, stage: or git: before it says which"
 
@@ -20,6 +18,9 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="See and compare what the agent may do.", no_args_is_help=True, rich_markup_mode=None)
     group.command("diff")(diff)
     group.command("why")(why)
+    group.command("matrix")(matrix)
+    group.command("prove")(prove)
+    group.command("compile")(compile_)
     app.add_typer(group, name="access")
 
 
@@ -65,16 +66,17 @@ def why(
     as_json: AsJson = False,
 ) -> int:
     """Decide one request as the gateway would: allow, ask or deny, by which scope, on which line. Runs nothing."""
+    from bedplate.access.why import asked as in_json
     from bedplate.access.why import explain
     from bedplate.blueprint.asked import absent, request_of
     from bedplate.cli.accessscreen import why_screen
     from bedplate.release.check import open_checked
 
-    blueprint = open_checked(file, stage).blueprint
+    blueprint = open_checked(file, stage, enforced=False).blueprint
     asked = request_of(blueprint, request, _claims(claim or ()), user)
     found, note = explain(blueprint.scopes, asked), absent(blueprint, asked)
     if as_json:
-        show_json({**found.to_json(), "stage": blueprint.stage, "request": _request(asked), "note": note})
+        show_json({**found.to_json(), "stage": blueprint.stage, "request": in_json(asked), "note": note})
     else:
         show(why_screen(asked, found, note))
     return 0
@@ -88,14 +90,3 @@ def _claims(given: Any) -> dict[str, str]:
         problem = Problem("BP701", f"--claim {wrong} has no value", fix="write --claim tenant=acme")
         raise BedplateError(problem, exit_code=ExitCode.USAGE)
     return dict(text.split("=", 1) for text in given)
-
-
-def _request(asked: Request) -> dict[str, Any]:
-    return {
-        "tool": asked.tool,
-        "operation": asked.operation,
-        "verb": asked.verb,
-        "object": asked.object,
-        "arguments": dict(asked.args),
-        "claims": dict(asked.session),
-    }

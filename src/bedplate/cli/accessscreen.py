@@ -14,8 +14,11 @@ from bedplate.cli.planscreen import finding_words
 if TYPE_CHECKING:
     from bedplate.access import Request
     from bedplate.access.findings import Finding
+    from bedplate.access.matrix import Row
     from bedplate.access.why import Why
+    from bedplate.release.enforcing import Matrix
     from bedplate.review.accessdiff import AccessDiff, Pair
+    from bedplate.review.accessproof import Proof
 
 _VERDICTS = {
     "same": "same: every request is decided alike",
@@ -76,3 +79,56 @@ def _request(request: Request) -> str:
     if request.verb == "call" or not request.object:
         return f"{request.tool}.{request.operation}{arguments}"
     return f"{request.tool} {request.verb} {request.object}{arguments}"
+
+
+def matrix_screen(found: Matrix) -> str:
+    """A row for each clause, and below those that are not held why."""
+    return "\n".join(_matrix_lines(found))
+
+
+def _matrix_lines(found: Matrix) -> Iterator[str]:
+    yield f"{strong(f'{found.agent} → {found.stage}')}   {found.target}   {found.words}"
+    for row, line in zip(found.rows, wrapped_rows([_cells(row) for row in found.rows], indent=2), strict=True):
+        yield line
+        if row.note:
+            yield textwrap.fill(printable(row.note), width(), initial_indent=" " * 6, subsequent_indent=" " * 6)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    clause = row.clause
+    held = " ".join(f"{hold.layer} {'–' if hold.strength == 'none' else hold.strength}" for hold in row.holds)
+    return row.verdict, f"{clause.tool or 'never'}/{clause.name}", clause.text, held or "–", clause.where
+
+
+def matrix_markdown(found: Matrix) -> str:
+    """The matrix as a table."""
+    from bedplate.review.escape import cell, code
+
+    head = [f"### {code(found.agent)} → {code(found.stage)}: {found.words}", ""]
+    head += ["| Verdict | Clause | Says | Layers | Line | Why |", "|---|---|---|---|---|---|"]
+    rows = [(*_cells(row), row.note or "–") for row in found.rows]
+    return "\n".join([*head, *(f"| {' | '.join(cell(text) for text in row)} |" for row in rows)]) + "\n"
+
+
+def proof_screen(proof: Proof) -> str:
+    """`proved`, or the request that shows the contrary, or why it is not known."""
+    return "\n".join(_proof_lines(proof))
+
+
+def _proof_lines(proof: Proof) -> Iterator[str]:
+    inner, outer = printable(proof.inner), printable(proof.outer)
+    match proof.verdict:
+        case "same":
+            yield f"{strong('proved')}: {inner} may do what {outer} may, no more and no less"
+        case "narrower":
+            yield f"{strong('proved')}: {inner} may do nothing that {outer} may not, and less"
+        case "wider":
+            yield f"{strong('WIDER')}: {inner} may do what {outer} may not"
+        case _:
+            yield f"{strong('UNPROVED')}: whether {inner} may do more than {outer} is not known"
+    if proof.request:
+        yield f"  e.g. {printable(_request(proof.request))}   {proof.where}"
+        yield f"  {outer}: {proof.effects[0]}   {inner}: {proof.effects[1]}"
+    if proof.reason:
+        yield textwrap.fill(printable(proof.reason), width(), initial_indent="  ", subsequent_indent="  ")
+    yield f"  judged by {', '.join(proof.judges)}"

@@ -118,8 +118,8 @@ def _line() -> str:
 def _running(file: object, stage: str | None) -> RunningStage:
     from pathlib import Path
 
-    from bedplate.release import open_target
     from bedplate.release.running import running_stage
+    from bedplate.release.target import open_target
 
     return running_stage(open_target(Path(str(file)), stage))
 

@@ -30,7 +30,8 @@ from bedplate.cli.options import (
 from bedplate.cli.output import interactive, say, show, show_json
 
 if TYPE_CHECKING:
-    from bedplate.release import Plan, Release
+    from bedplate.release.deploy import Release
+    from bedplate.release.plan import Plan
     from bedplate.release.receipt import PlanReceipt
 
 Planned = Annotated[
@@ -76,8 +77,8 @@ def plan(
 ) -> int:
     """Show what `up` would change and the verdict on it. Exit 2 when changes are pending, 0 when none are."""
     from bedplate.cli.progress import drifted, waiting
-    from bedplate.release import make_plan
     from bedplate.release.check import open_checked, open_deployable
+    from bedplate.release.deploy import make_plan
     from bedplate.release.receipt import write_receipt
     from bedplate.release.releasing import receipt_of
 
@@ -134,9 +135,9 @@ def up(
 ) -> int:
     """Bring a stage up, or change it to what the manifest says. Does nothing when nothing changed."""
     from bedplate.cli.progress import Progress
-    from bedplate.release import Refused
-    from bedplate.release import up as bring_up
     from bedplate.release.check import open_deployable
+    from bedplate.release.deploy import Refused
+    from bedplate.release.deploy import up as bring_up
     from bedplate.release.releasing import reason_of
 
     options = run_options(parallel, target, exclude, target_dependents, continue_on_error, refresh)

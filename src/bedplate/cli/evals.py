@@ -98,8 +98,8 @@ def generate(
     as_json: AsJson = False,
 ) -> int:
     """Propose eval cases from the declared documents, each with its source, for a person to review."""
-    from bedplate.release import open_target
     from bedplate.release.propose import propose_cases
+    from bedplate.release.target import open_target
 
     found = propose_cases(open_target(file, stage), out, limit=limit)
     if as_json:

@@ -77,7 +77,7 @@ def logs(
 ) -> int:
     """Show what the processes of a stage wrote to their logs."""
     from bedplate.problems import BedplateError, Problem
-    from bedplate.release import open_target
+    from bedplate.release.target import open_target
 
     paths = open_target(file, stage).paths
     known = sorted(p.stem for p in paths.logs.glob("*.log"))

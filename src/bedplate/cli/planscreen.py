@@ -41,6 +41,8 @@ def _head(plan: Plan) -> str:
 
 def _summary(plan: Plan) -> Iterable[tuple[str, ...]]:
     yield "access", access_words(plan)
+    if plan.enforcement:
+        yield "enforcement", f"{'' if plan.enforcement.held else '! '}{plan.enforcement.words}"
     counts = " ".join(f"{s}{n}" for s in "+~±-" if (n := sum(c.symbol == s for c in plan.changes)))
     risk = f"   ! data at risk: {'; '.join(plan.losses)}" if plan.losses else ""
     yield "infrastructure", f"{counts or 'no changes'}   {unchanged(plan.unchanged)}{risk}".rstrip()

@@ -133,11 +133,13 @@ def explain(
     return 0
 
 
-def schema() -> int:
+def schema(
+    ceiling: Annotated[bool, typer.Option("--ceiling", help="Of a ceiling's file instead.")] = False,
+) -> int:
     """Print the JSON Schema of agent.yaml."""
-    from bedplate.manifest.schema import schema_text
+    from bedplate.manifest.schema import ceiling_schema, json_schema, schema_text
 
-    show(schema_text())
+    show(schema_text(ceiling_schema() if ceiling else json_schema()))
     return 0
 
 

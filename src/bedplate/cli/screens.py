@@ -9,7 +9,8 @@ from bedplate.cli.output import strong, table
 from bedplate.cli.planscreen import access_words, finding_words, plan_screen, unchanged
 
 if TYPE_CHECKING:
-    from bedplate.release import Plan, Release
+    from bedplate.release.deploy import Release
+    from bedplate.release.plan import Plan
 
 
 def release_screen(release: Release) -> str:

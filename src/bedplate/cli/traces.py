@@ -28,7 +28,7 @@ def list_(
     as_json: AsJson = False,
 ) -> int:
     """List turns, newest first: when, how long, tokens, tool calls, denials."""
-    from bedplate.release import open_target
+    from bedplate.release.target import open_target
     from bedplate.traces.query import list_traces
     from bedplate.traces.query import to_json as as_document
 
@@ -67,7 +67,7 @@ def show_trace(
 ) -> int:
     """Show one turn as a tree: timings, tokens, and the decision and grant of every tool call."""
     from bedplate.problems import BedplateError, Problem
-    from bedplate.release import open_target
+    from bedplate.release.target import open_target
     from bedplate.traces.query import get_trace, list_traces
     from bedplate.traces.query import to_json as as_document
     from bedplate.traces.render import render_trace
@@ -88,7 +88,7 @@ def show_trace(
 
 def tail_(file: ManifestFile = DEFAULT_FILE, stage: Stage = None, as_json: AsJson = False) -> int:
     """Print turns as they finish, until Ctrl-C. With --json, one document a line."""
-    from bedplate.release import open_target
+    from bedplate.release.target import open_target
     from bedplate.traces.query import tail
     from bedplate.traces.query import to_json as as_document
 

@@ -55,7 +55,7 @@ def json_schema() -> dict[str, Any]:
 
 def schema_text(schema: dict[str, Any] | None = None) -> str:
     """A published schema as its file holds it; the manifest's unless told."""
-    return json.dumps(schema or json_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema() if schema is None else schema, indent=2, ensure_ascii=False) + "\n"
 
 
 _TEST = {"$ref": "#/$defs/ArgumentTest"}

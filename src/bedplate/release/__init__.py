@@ -3,20 +3,3 @@
 Goes in: a manifest file and a stage's name. Comes out: `Plan`, `Release`, `Promoted`, `Status` as values. It joins
 builds, the blueprint, the stage's program, an engine, the providers, approvals and eval results, and prints nothing.
 """
-
-from bedplate.release.deploy import Refused, Release, make_plan, up
-from bedplate.release.plan import Access, Change, Detail, Plan
-from bedplate.release.target import Target, open_target
-
-__all__ = [
-    "Access",
-    "Change",
-    "Detail",
-    "Plan",
-    "Refused",
-    "Release",
-    "Target",
-    "make_plan",
-    "open_target",
-    "up",
-]

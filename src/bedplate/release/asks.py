@@ -22,4 +22,3 @@ def decide(manifest: Path, stage: str | None, ask: str, *, approve: bool, commen
     """Record the decision of the person who runs this. Raises BP482 to BP484, BP706."""
     with with_store(manifest, stage) as (_, store):
         return store.decide_ask(ask, approve=approve, decider=getpass.getuser(), comment=comment)
-

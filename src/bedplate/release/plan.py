@@ -13,6 +13,7 @@ from bedplate.release.approvals import Approval
 from bedplate.release.behaviour import SuiteState
 from bedplate.release.builds.compare import FileChange
 from bedplate.release.cost import Cost
+from bedplate.release.enforcing import Matrix
 from bedplate.release.verdict import Verdict
 
 SCHEMA = "bedplate.dev/plan/v1"
@@ -120,6 +121,8 @@ class Plan:
     """What differs from the deployed build and nothing above tells: code, datasets, packages, other fields."""
     files_note: str = ""
     """Why `files` cannot be told; "" where they are."""
+    enforcement: Matrix | None = None
+    """What holds the scopes where the stage runs."""
 
     @property
     def empty(self) -> bool:
@@ -154,6 +157,7 @@ class Plan:
                 "approvals": [approval.to_json() for approval in self.access.approvals],
                 "findings": findings,
             },
+            "enforcement": self.enforcement.summary if self.enforcement else None,
             "infrastructure": {"changes": [asdict(c) for c in self.changes], "unchanged": self.unchanged},
             "files": {"changes": [asdict(file) for file in self.files], "note": self.files_note},
             "evals": [asdict(suite) for suite in self.evals],

@@ -27,6 +27,7 @@ from bedplate.release.builds.told import untold
 from bedplate.release.changes import changes_of
 from bedplate.release.cost import cost_of
 from bedplate.release.deployment import Deployment
+from bedplate.release.enforcing import matrix_of
 from bedplate.release.folders import deployed_stages
 from bedplate.release.plan import KINDS, Access, Change, Origin, Plan
 from bedplate.release.reaching import reaching
@@ -145,6 +146,7 @@ def make(asked: Question, outcome: Outcome, stages: tuple[str, ...] | None = Non
         orphans=tuple(lost),
         files=files,
         files_note=files_note,
+        enforcement=matrix_of(blueprint, isolated=asked.sandbox != "none"),
     )
 
 

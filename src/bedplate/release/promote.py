@@ -20,6 +20,7 @@ from bedplate.release.builds.store import BuildStore
 from bedplate.release.check import require_secrets
 from bedplate.release.deploy import Release, carry_out, tidied
 from bedplate.release.deployment import Deployment, prepare, standing_in
+from bedplate.release.enforcing import require_enforced
 from bedplate.release.folders import deployed_stages
 from bedplate.release.gates import run_gates
 from bedplate.release.plan import Access, Detail, Origin, Plan
@@ -95,8 +96,10 @@ def promote(
 
     `without_secrets`, for a look only: they are not looked up and count as unchanged.
 
-    Raises BP210 (exit 6) where another release of the stage is under way, BP773 (exit 7) for a stale plan.
+    Raises BP210 (exit 6) where another release of the stage is under way, BP773 (exit 7) for a stale plan, BP850 to
+    BP876 for what nothing holds (any more).
     """
+    require_enforced(promotion.target.blueprint)
     if not without_secrets:
         require_secrets(promotion.target)
     secrets = standing_in(promotion.target) if without_secrets else None

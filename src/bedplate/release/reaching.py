@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bedplate.access.findings import Finding, compare, ordered
 from bedplate.access.gains import Known
+from bedplate.access.judges import judge
 from bedplate.blueprint.model import Blueprint
 from bedplate.blueprint.reach import reach, written_at
 
@@ -28,7 +29,7 @@ def reaching(old: Blueprint | None, new: Blueprint, known: Known) -> Reaching:
 
     `known` is what really exists, as `access.findings.compare` takes it.
     """
-    findings = compare(reach(old) if old else None, reach(new), known)
+    findings = compare(reach(old) if old else None, reach(new), known, oracle=judge())
     if old is None or old.stage != new.stage or old.approvals <= new.approvals:
         return Reaching(findings, new.approvals)
     return Reaching(ordered((*findings, _fewer(old, new))), old.approvals)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def stage_status(manifest: Path, stage: str | None) -> StageStatus:
     deployed_build = str(outputs.get("buildDigest", ""))
     if outputs and build and build != deployed_build:
         troubles.append("the manifest differs from what runs; see `bedplate plan`")
+    troubles += _frozen(paths)
     tools = tool_states(paths)
     if any(p["name"] == "gateway" and p["state"] == "running" for p in processes):
         troubles += tool_troubles(tools)
@@ -125,6 +127,21 @@ def _enforced(sandbox: str) -> Mapping[str, str]:
     from bedplate.runtime.sandbox import BACKENDS, enforced
 
     return enforced(sandbox) if sandbox in BACKENDS else {}
+
+
+def _frozen(paths: StagePaths) -> list[str]:
+    from datetime import UTC, datetime
+
+    from bedplate.store import Store
+
+    if not paths.memory.exists():
+        return []
+    with closing(Store.open(paths.memory)) as store:
+        standing = store.frozen()
+    if standing is None:
+        return []
+    since = datetime.fromtimestamp(standing.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return [f"{standing.words} since {since}; everything is denied: `bedplate thaw`"]
 
 
 def _counts(paths: StagePaths) -> dict[str, int]:

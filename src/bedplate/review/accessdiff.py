@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bedplate.access.findings import Finding, compare
+from bedplate.access.judges import judge
 from bedplate.access.reach import Reach
 from bedplate.blueprint.model import Blueprint
 from bedplate.blueprint.reach import documents, reach
@@ -87,18 +88,21 @@ def access_diff(manifest: Path, old: str, new: str, stage: str | None = None) ->
     Raises BP791 to BP793 for a revision that cannot be read, BP870 for a reference that means nothing or two things,
     BP871 for a stage that a side does not have, and what `validate` says of a side.
     """
-    if manifest.is_dir():
-        manifest = manifest / MANIFEST_NAME
     with tempfile.TemporaryDirectory(prefix="bedplate-access-") as folder:
-        reader = _References(manifest, Path(folder).resolve())
-        before, after = reader.side(old), reader.side(new)
+        before, after = sides_of(manifest, Path(folder).resolve(), old, new)
         pairs = tuple(_pairs(before, after, stage))
         agent = next(iter((after.blueprints or before.blueprints).values())).name
     return AccessDiff(agent, before.label, after.label, pairs)
 
 
+def sides_of(manifest: Path, folder: Path, old: str, new: str) -> tuple[Reference, Reference]:
+    """Both sides, read; `folder` is empty and holds what is read of a repository. Raises as `access_diff` does."""
+    reader = _References(manifest / MANIFEST_NAME if manifest.is_dir() else manifest, folder)
+    return reader.side(old), reader.side(new)
+
+
 @dataclass(frozen=True)
-class _Reference:
+class Reference:
     """One side, read. `stage` is set where the reference itself names one."""
 
     label: str
@@ -120,18 +124,19 @@ class _References:
     manifest: Path
     folder: Path
 
-    def side(self, text: str) -> _Reference:
+    def side(self, text: str) -> Reference:
         kind, separator, name = text.partition(":")
         if not separator or kind not in _KINDS:
             kind, name = self._guessed(text), text
         match kind:
             case "file":
                 path = Path(name) / MANIFEST_NAME if Path(name).is_dir() else Path(name)
-                return _reference(resolved(Revision("", name), path.absolute()), name)
+                return _reference(resolved(Revision("", name), path.absolute(), enforced=False), name)
             case "stage":
-                side = _reference(resolved(Revision("", name), self.manifest.absolute()), f"stage {name}")
+                found = resolved(Revision("", name), self.manifest.absolute(), enforced=False)
+                side = _reference(found, f"stage {name}")
                 side.of(name)
-                return _Reference(side.label, side.blueprints, name)
+                return Reference(side.label, side.blueprints, name)
             case _:
                 return self._revision(name)
 
@@ -160,10 +165,10 @@ class _References:
             raise
         return True
 
-    def _revision(self, name: str) -> _Reference:
+    def _revision(self, name: str) -> Reference:
         repository = Repository(self.manifest.parent)
         commit = repository.commit(name)
-        side = Reader(repository, self.manifest, self.folder).read(Revision(commit, name))
+        side = Reader(repository, self.manifest, self.folder).read(Revision(commit, name), enforced=False)
         return _reference(side, f"{name} ({commit[:12]})" if not commit.startswith(name) else commit[:12])
 
 
@@ -173,15 +178,15 @@ def _stages(manifest: Path) -> tuple[str, ...]:
     return tuple(examine(manifest).stages)
 
 
-def _reference(side: Side, label: str) -> _Reference:
+def _reference(side: Side, label: str) -> Reference:
     if side.problems:
         raise BedplateError(*side.problems)
     if not side.blueprints:
         raise BedplateError(Problem("BP001", f"there is no manifest at {label}", fix="name the file with -f"))
-    return _Reference(label, side.blueprints)
+    return Reference(label, side.blueprints)
 
 
-def _pairs(old: _Reference, new: _Reference, stage: str | None) -> Iterator[Pair]:
+def _pairs(old: Reference, new: Reference, stage: str | None) -> Iterator[Pair]:
     named = stage or old.stage or new.stage
     if named:
         yield _pair(old.of(old.stage or named), new.of(new.stage or named))
@@ -190,9 +195,10 @@ def _pairs(old: _Reference, new: _Reference, stage: str | None) -> Iterator[Pair
         yield _pair(old.blueprints.get(name), blueprint)
     for name, blueprint in old.blueprints.items():
         if name not in new.blueprints:
-            yield Pair(name, "", tuple(compare(reach(blueprint), Reach(), documents(blueprint))))
+            yield Pair(name, "", compare(reach(blueprint), Reach(), documents(blueprint), oracle=judge()))
 
 
 def _pair(old: Blueprint | None, new: Blueprint) -> Pair:
     known = {**(documents(old) if old else {}), **documents(new)}
-    return Pair(old.stage if old else "", new.stage, compare(reach(old) if old else None, reach(new), known))
+    found = compare(reach(old) if old else None, reach(new), known, oracle=judge())
+    return Pair(old.stage if old else "", new.stage, found)

@@ -83,8 +83,8 @@ class _Writer:
         yield f"**{review.line}**"
         yield ""
         yield self._revisions()
-        sections = (self._access(), self._stages(), self._files(), self._behaviour(), self._cost(), self._next())
-        for part in (self._problems(), *sections):
+        sections = (self._access(), self._enforcement(), self._stages(), self._files(), self._behaviour())
+        for part in (self._problems(), *sections, self._cost(), self._next()):
             shown = list(part)
             yield from ["", *shown] if shown else []
         yield from self._notes()
@@ -168,6 +168,13 @@ class _Writer:
     def _names(self, names: Sequence[str]) -> str:
         shown = names[: max(self.most, 1)]
         return ", ".join(f"**{cell(name)}**" for name in shown) + _and_more(len(names) - len(shown))
+
+    def _enforcement(self) -> Iterator[str]:
+        gaps = [(names, stage) for names, stage in groups(self.review.changed) if stage.enforcement]
+        if gaps:
+            yield "#### Enforcement"
+            for names, stage in gaps[: self.most]:
+                yield from ["", f"{self._names(names)}: {code(stage.enforcement)}"]
 
     def _behaviour(self) -> Iterator[str]:
         moved = [each for each in groups(self.review.changed) if each[1].behaviour != "gone"]

@@ -23,6 +23,7 @@ from bedplate.release.builds.cases import CaseChange, case_changes
 from bedplate.release.builds.compare import FileChange
 from bedplate.release.builds.told import OF_ANOTHER, untold
 from bedplate.release.cost import cost_of
+from bedplate.release.enforcing import matrix_of
 from bedplate.release.plan import Change
 from bedplate.release.reaching import Reaching, reaching
 from bedplate.review.evidence import ignored, loosened
@@ -153,6 +154,7 @@ class _Comparison:
             promoted_from=blueprint.promoted_from or "",
             cost=_cost(before, blueprint),
             files=files,
+            enforcement=_gaps(blueprint),
         )
 
     def _files(self, stage: str, changes: Sequence[Change], found: Sequence[Finding]) -> tuple[FileChange, ...]:
@@ -193,3 +195,9 @@ def _rows(found: Iterator[tuple[Finding, Ruling]]) -> tuple[Row, ...]:
         grouped.setdefault(key, (finding, []))[1].append(ruling)
     ordered = sorted(grouped.values(), key=lambda each: _ORDER[each[0].effect])
     return tuple(Row(f"A{n}", finding, tuple(rulings)) for n, (finding, rulings) in enumerate(ordered, 1))
+
+
+def _gaps(blueprint: Blueprint) -> str:
+    """What holds the scopes of a stage, where there is more to say than that all is held."""
+    found = matrix_of(blueprint)
+    return "" if found.calm else found.words

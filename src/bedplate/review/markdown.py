@@ -18,8 +18,15 @@ _MOST = 100
 
 def plan_markdown(plan: Plan) -> str:
     """The whole plan: verdict first, then what has something to say, and what to type next."""
-    parts: list[Iterator[str]] = [_head(plan), _access(plan), _infrastructure(plan), _files(plan), _differs(plan)]
-    parts += [_evals(plan), _cost(plan), _next(plan)]
+    parts: list[Iterator[str]] = [
+        _head(plan),
+        _access(plan),
+        _enforcement(plan),
+        _infrastructure(plan),
+        _files(plan),
+        _differs(plan),
+    ]
+    parts += [_files(plan), _differs(plan), _evals(plan), _cost(plan), _next(plan)]
     return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part))) + "\n"
 
 
@@ -57,6 +64,11 @@ def _access(plan: Plan) -> Iterator[str]:
     named = access.named[:_MOST]
     yield from _findings((n, f"{f.effect}, approved" if n in access.approved else f.effect, f) for n, f in named)
     yield from _more(len(access.findings))
+
+
+def _enforcement(plan: Plan) -> Iterator[str]:
+    if plan.enforcement:
+        yield f"Enforcement: {code(plan.enforcement.words)}"
 
 
 def _findings(named: Iterable[tuple[str, str, Finding]]) -> Iterator[str]:

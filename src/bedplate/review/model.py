@@ -81,6 +81,8 @@ class StageReview:
     cost: str = ""
     files: tuple[FileChange, ...] = ()
     """What else differs: code, datasets, packages, fields of the manifest that no resource shows."""
+    enforcement: str = ""
+    """Which clauses of its scopes nothing holds, or somebody accepted, in words; "" where all are held."""
 
     @property
     def failing(self) -> tuple[str, ...]:

@@ -48,23 +48,23 @@ class Reader:
         """The files as they are on disk."""
         return resolved(Revision("", "working tree"), self.manifest)
 
-    def read(self, revision: Revision) -> Side:
+    def read(self, revision: Revision, *, enforced: bool = True) -> Side:
         """A commit, with everything that `validate` would say of it."""
         into = Path(tempfile.mkdtemp(dir=self.folder))
         skipped = self.repository.materialise(revision.commit, self.repository.prefix, into, plain=(FOLDER,))
-        side = resolved(revision, into / self.manifest.name)
+        side = resolved(revision, into / self.manifest.name, enforced=enforced)
         return replace(side, notes=(*side.notes, *(f"submodule {path} is left out" for path in skipped)))
 
     def valid(self, revision: Revision) -> Side:
         """The base, or where its manifest does not validate the nearest earlier one that does."""
-        first = self.read(revision)
+        first = self.read(revision, enforced=False)
         if not first.blueprints and not first.problems:
             note = f"there is no {self.manifest.name} at {revision.label}: compared with nothing"
             return replace(first, notes=(*first.notes, note))
         if not first.problems:
             return first
         for commit in self.repository.history(revision.commit, self.manifest.name, _ANCESTORS):
-            side = self.read(replace(revision, commit=commit)) if commit != revision.commit else first
+            side = self.read(replace(revision, commit=commit), enforced=False) if commit != revision.commit else first
             if not side.problems:
                 note = (
                     f"the manifest at {revision.label} does not validate: compared with {side.revision.label} before it"
@@ -74,8 +74,11 @@ class Reader:
         return replace(first, notes=(*first.notes, note))
 
 
-def resolved(revision: Revision, manifest: Path) -> Side:
-    """The manifest as it lies on disk, with everything that `validate` would say of it."""
+def resolved(revision: Revision, manifest: Path, *, enforced: bool = True) -> Side:
+    """The manifest as it lies on disk, with everything that `validate` would say of it.
+
+    Without `enforced` nothing is said of what holds its scopes: of what was is not asked what holds it today.
+    """
     from bedplate.release.check import validate
 
     folder = manifest.parent
@@ -86,7 +89,7 @@ def resolved(revision: Revision, manifest: Path) -> Side:
     if not manifest.exists():
         return side
     try:
-        found = validate(manifest)
+        found = validate(manifest, enforced=enforced)
     except BedplateError as error:
         return replace(side, problems=tuple(_placeless(problem, folder) for problem in error.problems))
     contents = contents_of(found.loaded, found.inputs, folder, revision.label)

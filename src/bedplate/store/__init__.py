@@ -5,6 +5,7 @@ Goes in: rows and questions. Comes out: rows. It knows nothing of HTTP, decides 
 
 from bedplate.store.asks import AskRow, binding
 from bedplate.store.budgets import Shortage, Use
+from bedplate.store.freeze import Frozen
 from bedplate.store.memory import facts_in, recall, remember
 from bedplate.store.model import AuditEvent, AuditRow, CallRow, Counts, Fact, SessionRow, StateValue, TurnRow
 from bedplate.store.store import Store
@@ -16,6 +17,7 @@ __all__ = [
     "CallRow",
     "Counts",
     "Fact",
+    "Frozen",
     "SessionRow",
     "Shortage",
     "StateValue",

@@ -14,13 +14,14 @@ from bedplate.store.asks import Asks
 from bedplate.store.audit import FORGOTTEN, Audit
 from bedplate.store.budgets import Budgets
 from bedplate.store.database import Database
+from bedplate.store.freeze import Freeze
 from bedplate.store.model import AuditEvent, Counts
 from bedplate.store.retention import Retention
 from bedplate.store.sessions import Sessions
 from bedplate.store.turns import Turns, turn_row
 
 
-class Store(Sessions, Turns, Budgets, Audit, Asks, Retention):
+class Store(Sessions, Turns, Budgets, Audit, Asks, Freeze, Retention):
     """What a stage remembers, in one SQLite file. Methods are synchronous and take well under a millisecond.
 
     Every method is one transaction; `transaction()` joins several. Any method raises BedplateError where the disk is

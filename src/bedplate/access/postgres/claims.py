@@ -67,12 +67,12 @@ def statements(owner: Owner) -> Iterator[str]:
     settings = "SET search_path = pg_catalog, pg_temp"
     yield (
         f"CREATE FUNCTION {schema}.claim(name text) RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER "
-        f"{settings} AS $bedplate${body['claim']}$bedplate$;"
+        f"{settings} AS {literal(body['claim'])};"
     )
     for name in ("within", "among"):
         yield (
             f"CREATE FUNCTION {schema}.{SIGNATURES[name]} RETURNS boolean LANGUAGE sql IMMUTABLE STRICT "
-            f"{settings} AS $bedplate${body[name]}$bedplate$;"
+            f"{settings} AS {literal(body[name])};"
         )
     for signature in SIGNATURES.values():
         yield f"ALTER FUNCTION {schema}.{signature} OWNER TO {keeper};"

@@ -2,14 +2,16 @@
 
 They are meant for one transaction by a superuser, or by the tables' owner with CREATEROLE: run them, read back
 (`read.validate`), store the key (`claims.store_key`), give the login its password, and commit only where the catalog
-says what the scopes say. Where another created `bedplate_agents`, that owner needs it WITH ADMIN TRUE, INHERIT FALSE
-(who inherits it counts as an agent). The statements start from a database without this owner's roles; `removal` takes
-all of them away again.
+says what the scopes say. They start from a database without this owner's roles; `removal` takes all of them away again.
 
 What every user of the database notices: PUBLIC loses what it has on the tables named, the routines in their schemas,
 CREATE in their schemas and temporary tables. Row-level security is forced on the tables; where there was none before,
-a policy lets all who are not agents do what they could. An update or delete that names its rows reads them, so it finds
+the policy `bedplate_others` lets the owner and all who have privileges then do what they could; whoever gets some later
+is added to it by `ALTER POLICY`. An update or delete that names its rows reads them, so it finds
 none without a read scope on the table itself: views (`rights.multiplies`) serve reads, inserts and updates of all rows.
+
+What no grant of PostgreSQL takes from a login: it sees the names in the catalog, may change its own password and
+settings, use large objects, advisory locks and notifications, and learns from a unique index that a value exists.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from bedplate.access.artefacts import Artefact, Compiled, Line
 from bedplate.access.model import ScopeSet
 from bedplate.access.postgres import claims
 from bedplate.access.postgres.expressions import Unwritable, both, expression
-from bedplate.access.postgres.names import EVERY_AGENT, Owner, ident, literal, policy_name, table
+from bedplate.access.postgres.names import PREFIX, Owner, ident, literal, policy_name, table
 from bedplate.access.postgres.normal import possible
 from bedplate.access.postgres.rights import (
     VERBS,
@@ -65,12 +67,9 @@ def removal(owner: Owner, views: Iterable[str] = ()) -> Artefact:
 
 def _roles(owner: Owner) -> Iterator[Line]:
     role, login, keeper = ident(owner.role), ident(owner.login), ident(owner.keeper)
-    exists = f"SELECT FROM pg_catalog.pg_roles WHERE rolname = {literal(EVERY_AGENT)}"
-    yield Line(f"DO $$ BEGIN IF NOT EXISTS ({exists}) THEN CREATE ROLE {EVERY_AGENT} NOLOGIN; END IF; END $$;")
     yield Line(f"CREATE ROLE {role} NOLOGIN;")
     yield Line(f"CREATE ROLE {keeper} NOLOGIN;")
     yield Line(f"CREATE ROLE {login} LOGIN CONNECTION LIMIT {CONNECTIONS};")
-    yield Line(f"GRANT {EVERY_AGENT} TO {role};")
     yield Line(f"GRANT {role} TO {login};")
     yield Line(f"GRANT {keeper} TO CURRENT_USER;")
     yield Line(f"ALTER ROLE {login} SET search_path = {ident(owner.schema)};")
@@ -109,14 +108,27 @@ def _tables(owner: Owner, together: dict[tuple[str, str], tuple[Right, ...]]) ->
 
 
 def _secured(name: str) -> Iterator[str]:
-    quoted = table(name)
-    other = f"NOT pg_has_role(current_user, {literal(EVERY_AGENT)}, 'USAGE')"
-    policy = f"CREATE POLICY {OTHERS} ON {quoted} TO PUBLIC USING ({other}) WITH CHECK ({other});"
-    unsecured = f"NOT (SELECT relrowsecurity FROM pg_catalog.pg_class WHERE oid = {literal(quoted)}::regclass)"
-    yield f"REVOKE ALL ON TABLE {quoted} FROM PUBLIC;"
-    yield f"DO $bedplate$ BEGIN IF {unsecured} THEN {policy} END IF; END $bedplate$;"
-    yield f"ALTER TABLE {quoted} ENABLE ROW LEVEL SECURITY;"
-    yield f"ALTER TABLE {quoted} FORCE ROW LEVEL SECURITY;"
+    yield f"DO {literal(_others(table(name)))};"
+    yield f"REVOKE ALL ON TABLE {table(name)} FROM PUBLIC;"
+    yield f"ALTER TABLE {table(name)} ENABLE ROW LEVEL SECURITY;"
+    yield f"ALTER TABLE {table(name)} FORCE ROW LEVEL SECURITY;"
+
+
+def _others(quoted: str) -> str:
+    """Named one by one: a policy for PUBLIC would be the agent's too, and keep its queries from using indexes."""
+    grantees = (
+        "SELECT c.relowner AS id UNION SELECT (aclexplode(c.relacl)).grantee "
+        "UNION SELECT (aclexplode(a.attacl)).grantee FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid"
+    )
+    return (
+        "DECLARE who text; BEGIN "
+        "SELECT string_agg(DISTINCT quote_ident(r.rolname), ', ') INTO who FROM pg_catalog.pg_class c, "
+        f"LATERAL ({grantees}) g JOIN pg_catalog.pg_roles r ON r.oid = g.id "
+        f"WHERE c.oid = {literal(quoted)}::regclass AND NOT c.relrowsecurity "
+        f"AND NOT starts_with(r.rolname::text, {literal(PREFIX)}); "
+        f"IF who IS NOT NULL THEN EXECUTE {literal(f'CREATE POLICY {OTHERS} ON {quoted} TO ')} || who || "
+        "' USING (true) WITH CHECK (true)'; END IF; END"
+    )
 
 
 def _group(owner: Owner, group: Sequence[Right], problems: list[Problem]) -> Iterator[Line]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 LONGEST = 63
 """Bytes of an identifier; PostgreSQL cuts longer ones, so that two names could become one."""
-EVERY_AGENT = "bedplate_agents"
-"""The role that every agent's role is a member of, shared by the stages of one server. It owns and grants nothing."""
+PREFIX = "bedplate_"
+"""What the names of all our roles start with."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Owner:
     def role(self) -> str:
         """The role that holds the grants. No two tools, stages or agents share it."""
         parts = (self.agent, self.stage, self.tool, *([self.source] if self.source else []))
-        text = "_".join(("bedplate", *parts))
+        text = PREFIX + "_".join(parts)
         return _cut(text, parts, 40) if any("_" in part for part in parts) else fitting(text, parts, 40)
 
     @property

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from bedplate.access.model import Claim, Condition, Grant, Kind, Present, ScopeSet
 from bedplate.access.postgres import claims
 from bedplate.access.postgres.catalog import Catalog, Row
-from bedplate.access.postgres.emit import OTHERS
 from bedplate.access.postgres.meaning import tests
-from bedplate.access.postgres.names import EVERY_AGENT, Owner
+from bedplate.access.postgres.names import Owner
 from bedplate.access.postgres.normal import normal
 from bedplate.access.postgres.parse import Unread
 from bedplate.access.postgres.rights import VERBS, Right, rights
 
 _COMMANDS = {"SELECT": "r", "INSERT": "a", "UPDATE": "w", "DELETE": "d"}
-_OTHERS = f"(NOT pg_has_role(CURRENT_USER, '{EVERY_AGENT}'::name, 'USAGE'::text))"
 _SETTINGS = ["search_path=pg_catalog, pg_temp"]
 TYPES: dict[Kind, frozenset[str]] = {
     "string": frozenset({"text", "character varying", "uuid", "citext"}),
@@ -113,7 +111,7 @@ class _Reader:
         columns = None if verb == "delete" else columns
         for policy in self.catalog["policies"]:
             here = (policy["schema"], policy["relation"]) == (row["schema"], row["relation"])
-            if not here or not self._applies(policy, role) or _lets_others(policy):
+            if not here or not self._applies(policy, role):
                 continue
             if policy["command"] not in {"*", _COMMANDS[VERBS[verb]]}:
                 continue
@@ -126,7 +124,7 @@ class _Reader:
                 self.say(f"policy {policy['name']} on {name} is of another shape: {error}")
 
     def _applies(self, policy: Row, role: str) -> bool:
-        own = {role, "public", *({self.owner.role, EVERY_AGENT} if role == self.owner.login else ())}
+        own = {role, "public", *({self.owner.role} if role == self.owner.login else ())}
         return bool(own & set(policy["roles"]))
 
     def _right(self, policy: Row, verb: str, name: str, columns: tuple[str, ...] | None) -> Right:
@@ -153,7 +151,7 @@ class _Reader:
                 self.say(f"view {view} shows other columns than its owner may {right.verb}")
 
     def roles(self) -> Iterator[Difference]:
-        groups = {self.owner.role: [EVERY_AGENT], self.owner.login: [self.owner.role], self.owner.keeper: []}
+        groups = {self.owner.role: [], self.owner.login: [self.owner.role], self.owner.keeper: []}
         present = {str(row["role"]): row for row in self.catalog["roles"]}
         for name in groups:
             if name not in present:
@@ -186,14 +184,6 @@ class _Reader:
         for row in self.catalog["places"]:
             if row["can_create"] and row["role"] in {self.owner.login, self.owner.role}:
                 yield Difference(f"role {row['role']} may create things in {row['place']}")
-
-
-def _lets_others(policy: Row) -> bool:
-    return bool(
-        policy["name"] == OTHERS
-        and policy["using"] == policy["check"] == _OTHERS
-        and (policy["permissive"], policy["command"], list(policy["roles"])) == (True, "*", ["public"])
-    )
 
 
 _NAME = r'(?:"(?:[^"]|"")*"|[\w$]+)'

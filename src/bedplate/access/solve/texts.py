@@ -12,7 +12,7 @@ MOST_WAYS = 2_000
 """Combinations of globs, one of each choice, that are tried."""
 _UNLIKELY = (
     *("*/", "*_", "*-", "*.", ".*", "_*", "-*", "*/.*", "*/_*", "*/-*"),
-    *("*._*", "*.-*", "*_.*", "*-.*", "*..*", "*://*//*"),
+    *("*._*", "*.-*", "*_.*", "*-.*", "*..*", "*://*//*", "* ", " *"),
 )
 """Forms that few real names have: what a shortest text looks like where a `*` stands for nothing."""
 _COMPARED = 20

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from bedplate.access.findings import Effect
 from bedplate.blueprint.model import FileRef
+from bedplate.cli.documents.access import MatrixRow
 from bedplate.cli.documents.evals import EvalResults
 from bedplate.release.approvals import Approval
 from bedplate.release.behaviour import SuiteState
@@ -98,6 +99,18 @@ class PlannedAccess:
 
 
 @dataclass(frozen=True)
+class PlannedEnforcement:
+    """How many clauses the scopes have, and those that nothing holds, whether or not somebody accepted that.
+
+    `risk` is the way through all three of the rule of two, "" for none.
+    """
+
+    clauses: int
+    gaps: tuple[MatrixRow, ...]
+    risk: str
+
+
+@dataclass(frozen=True)
 class PlannedChanges:
     """What is created, updated, replaced and deleted; what stays is counted."""
 
@@ -140,6 +153,7 @@ class PlanDocument:
     pending: bool
     origin: Origin | None
     access: PlannedAccess
+    enforcement: PlannedEnforcement | None
     infrastructure: PlannedChanges
     files: PlannedFiles
     evals: tuple[SuiteState, ...]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bedplate.release.doctor import Checked
 from bedplate.release.status import StageStatus
-from bedplate.store import AskRow
+from bedplate.store import AskRow, Frozen
 from bedplate.store.model import TurnRow
 from bedplate.traces.query import Trace, TraceSummary
 
@@ -58,6 +58,24 @@ class AskDocument:
     schema: Literal["bedplate.dev/ask/v1"]
     ok: Literal[True]
     ask: AskRow
+
+
+@dataclass(frozen=True)
+class FreezeDocument:
+    """`freeze`: since when (Unix seconds), by whom and why; where the stage was frozen already, that."""
+
+    schema: Literal["bedplate.dev/freeze/v1"]
+    ok: Literal[True]
+    frozen: Frozen
+
+
+@dataclass(frozen=True)
+class ThawDocument:
+    """`thaw`: whether the stage was frozen."""
+
+    schema: Literal["bedplate.dev/thaw/v1"]
+    ok: Literal[True]
+    was_frozen: bool
 
 
 @dataclass(frozen=True)

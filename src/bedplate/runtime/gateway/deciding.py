@@ -32,6 +32,8 @@ class Decider:
         Where the object shows only while the call runs: whether any is granted.
         """
         scopes = self._scopes
+        if standing := self._store.frozen():
+            return Decision(Effect.DENY, reason=standing.words)
         if not question.any_object:
             return decide(scopes, _request(turn, tool, operation, question, arguments))
         if not may_use(scopes, tool, operation, question.verb):

@@ -14,7 +14,7 @@ STATUS: Final[Mapping[str, int]] = {
     "BP400": 400, "BP401": 401, "BP402": 413, "BP403": 400, "BP404": 400, "BP405": 409, "BP406": 503, "BP407": 503,
     "BP408": 404, "BP409": 500, "BP410": 429, "BP411": 429, "BP412": 429, "BP413": 429, "BP414": 504, "BP415": 502,
     "BP416": 502, "BP417": 503, "BP418": 502, "BP419": 502, "BP420": 400, "BP421": 503, "BP422": 409, "BP423": 404,
-    "BP430": 401, "BP431": 403,
+    "BP424": 503, "BP430": 401, "BP431": 403,
     "BP461": 403, "BP463": 409, "BP475": 400, "BP477": 400, "BP479": 504, "BP491": 429, "BP494": 504,
     "BP606": 400, "BP607": 413,
 }  # fmt: skip
@@ -134,6 +134,11 @@ def bad_stream(what: str) -> BedplateError:
 def still_waiting(ask: str) -> BedplateError:
     """Going on with what nobody has decided yet."""
     return _error("BP422", f"{ask} still waits for a person", "Decide it: `bedplate asks`.")
+
+
+def frozen(words: str) -> BedplateError:
+    """The stage is frozen: nothing is done."""
+    return _error("BP424", words, "When it is safe again: `bedplate thaw`.")
 
 
 def no_ask(ask: str) -> BedplateError:

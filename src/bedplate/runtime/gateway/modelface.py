@@ -80,8 +80,8 @@ class ModelFace:
     async def stream(self, turn: Turn, claimed: str, body: Mapping[str, Any]) -> AsyncGenerator[Chunk]:
         """The completion in pieces.
 
-        Raises BedplateError: a limit (BP410, BP412, BP413), BP430 where the turn ended meanwhile, or what the router
-        raises.
+        Raises BedplateError: a limit (BP410, BP412, BP413), BP424 while frozen, BP430 where the turn ended meanwhile,
+        or what the router raises.
         """
         asked = _Asked(self._turns, turn, self._price, self._model, body)
         provider = self._model.partition(":")[0]
@@ -106,6 +106,7 @@ class ModelFace:
             async for piece in chunks:
                 if turn.capability != held:
                     raise faults.no_capability()
+                self._turns.require_thawed()
                 if piece.reply is None:
                     asked.heard(piece.data)
                 else:
@@ -124,6 +125,7 @@ class _Asked:
         self._heard = self._counted = 0
         self._over = False
         with self._ending_the_turn():
+            turns.require_thawed()
             self._request = turn.meter.ask_model(self._estimated())
             turns.note(turn)
 

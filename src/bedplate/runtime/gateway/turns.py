@@ -78,7 +78,8 @@ class Turns:
         """Record and queue a question; an answer at once where its key has been answered before.
 
         Raises BedplateError: BP405 (key used otherwise), BP406 (too many), BP407 (stopping), BP422 and BP423
-        (nothing to go on with), BP461 (session), and the stored error of a turn that failed under this key.
+        (nothing to go on with), BP424 (frozen), BP461 (session), and the stored error of a turn that failed under
+        this key.
         """
         if question.resume:
             session, text = self._asking.resumed(question.resume, self._blueprint.name, question.user)
@@ -88,6 +89,7 @@ class Turns:
             return earlier
         if self.stopping:
             raise faults.stopping()
+        self.require_thawed()
         if len(self._waiting) >= MAX_WAITING:
             raise faults.queue_full()
         return self._begin(question)
@@ -185,6 +187,7 @@ class Turns:
         now = time.time()
         turn.deadline = turn.deadline or now + self._blueprint.limits.timeout
         try:
+            self.require_thawed()
             self._store.start_turn(turn.id, turn.deadline)
             history, recalled = self._remembering.history(turn), self._remembering.recalled(turn)
         except BedplateError as error:
@@ -253,6 +256,11 @@ class Turns:
         """An agent process died: its turns run again or fail."""
         for turn in [t for t in self._live.values() if t.capability and t.instance == instance]:
             self.broke_off(turn, turn.capability)
+
+    def require_thawed(self) -> None:
+        """Raises BP424 while the stage is frozen."""
+        if standing := self._store.frozen():
+            raise faults.frozen(standing.words)
 
     def note(self, turn: Turn) -> None:
         """Store what the turn has used so far, so that a gateway after this one goes on from there."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+OFFLINE = {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true", "PULUMI_SKIP_UPDATE_CHECK": "true"}
+"""Settings of the Pulumi CLI under which it asks no host for plugins or a newer version of itself."""
 COMMAND = [sys.executable, "-m", "bedplate.cli.main"]
 
 
@@ -38,7 +40,7 @@ def bedplate(
         text=True,
         timeout=timeout,
         check=False,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100", **(env or {})},
+        env={**os.environ, **OFFLINE, "NO_COLOR": "1", "COLUMNS": "100", **(env or {})},
     )
     return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -1,7 +1,8 @@
 """A program that is killed at every point where something becomes durable, resumed, and looked at. Prints JSON.
 
 Run as `python engine_crash.py FOLDER small`, or `… FOLDER small TIMES SEED` to kill at random times; with `large` the
-state is so large that the journal stays after a run, and the killed run goes on with it. It imports the SDK once and
+state is so large that the journal stays after a run, and the killed run goes on with it; with `first` nothing was there
+before. It imports the SDK once and
 forks for each run, so that each run is a process of its own that SIGKILL ends. Points are counted by an audit hook
 (every file opened, renamed, linked or removed in the stack's folder) and by the provider (before and after each call).
 """
@@ -99,9 +100,11 @@ class FiledExclusive(Filed):
 
 
 def prepared(root: Path, size: str) -> Path:
-    """The first deployment; of a large one, the last part of it is in the journal."""
+    """The first deployment, if any; of a large one, the last part of it is in the journal."""
     base = root / "base"
     (base / "cloud").mkdir(parents=True)
+    if size == "first":
+        return base
     if size == "large":
         FIRST.append(FILLER)
         SECOND.append(FILLER)

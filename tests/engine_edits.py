@@ -102,6 +102,17 @@ def _update(bench: Bench, edit: Edit) -> None:
     else:
         _check_identity(bench, edit, zones)
     assert in_state(bench) == bench.cloud.things
+    assert misplaced(bench) == []
+
+
+def misplaced(bench: Bench) -> list[str]:
+    """What stands in the state, if there is one, before something that it needs; Pulumi takes no such state."""
+    seen, found = set[str](), []
+    there = (bench.stack.folder / "state.json").exists()
+    for resource in bench.state()["resources"] if there else ():
+        found += [f"{resource['urn']}: {urn}" for urn in resource.get("dependencies", ()) if urn not in seen]
+        seen.add(resource["urn"])
+    return found
 
 
 def _check_identity(bench: Bench, edit: Edit, before: dict[str, tuple[str, str]]) -> None:

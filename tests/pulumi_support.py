@@ -17,6 +17,7 @@ from pulumi.runtime.proto import provider_pb2_grpc
 from bedplate.engine.packages import InProcess
 from bedplate.engine.pulumi import PulumiEngine
 from bedplate.engine.serving import Package, Servicer
+from cli_support import OFFLINE
 from engine_cloud import Bench, Cloud
 
 needs_cli = pytest.mark.skipif(shutil.which("pulumi") is None, reason="the Pulumi CLI is not on PATH")
@@ -37,9 +38,10 @@ def served(registry: dict[str, Any]) -> Iterator[int]:
 
 
 def environment(folder: Path, port: int = 0) -> dict[str, str]:
-    """A home of its own in `folder`, the CLI's PATH, and the provider at `port`."""
+    """A home of its own in `folder`, the CLI's PATH, no traffic to other hosts, and the provider at `port`."""
     path = os.pathsep.join((str(Path(shutil.which("pulumi") or "/").parent), "/usr/bin", "/bin"))
     found = {"PATH": path, "HOME": str(folder), "PULUMI_HOME": str(folder / "home"), "PULUMI_CONFIG_PASSPHRASE": "test"}
+    found |= OFFLINE
     return {**found, "PULUMI_DEBUG_PROVIDERS": f"test:{port}"} if port else found
 
 

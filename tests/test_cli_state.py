@@ -34,6 +34,7 @@ def test_a_state_goes_out_and_comes_back(up: Stage, tmp_path: Path) -> None:
     count = len(document["deployment"]["resources"])
     said = ok(up.folder, "state", "import", str(path), "--yes", "--json").json
     assert said["resources"] <= count
+    assert said["kept"] == [str(up.home / "state.json.bak")]
     assert bedplate(up.folder, "plan").code == 0
     told = ok(up.folder, "state", "history").out.splitlines()
     assert [line.split()[-4:][0] for line in told[1:]]
@@ -65,6 +66,11 @@ def test_a_damaged_state_is_mended_from_the_shell(up: Stage) -> None:
     ok(up.folder, "state", "repair", "--yes")
     assert bedplate(up.folder, "plan").code == 0
     assert "is whole" in ok(up.folder, "state", "repair").out
+    document = ok(up.folder, "state", "export").out
+    path.write_bytes(whole[:200] + b"X" + whole[201:])
+    said = ok(up.folder, "state", "import", "-", "--yes", stdin=document).out
+    assert "state.json.damaged-2." in said
+    assert "state.json.bak" not in said
 
 
 def test_a_stage_that_is_not_deployed_has_no_state_to_export(up: Stage) -> None:

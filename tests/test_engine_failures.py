@@ -136,6 +136,7 @@ def test_ctrl_c_lets_the_running_step_finish_and_starts_no_other(tmp_path: Path)
         "history.jsonl",
         "journal.jsonl.bak",
         "state.json",
+        "state.json.bak",
         "state.json.sha256",
         "state.key",
     }

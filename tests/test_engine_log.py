@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,40 @@ def test_a_damaged_state_is_made_again_without_loss(journals: str, tmp_path: Pat
     assert {"a", "b", "c", "g0", "g1", "g2"} <= made
     assert ("d" in made) == (journals != "past")
     assert bench.engine.repair(bench.stack) == ()
+
+
+@pytest.mark.parametrize("runs", ["one", "two", "many"])
+def test_a_flipped_byte_beside_the_journal_costs_nothing(runs: str, tmp_path: Path) -> None:
+    """In the state, its backup, their sums or the journal of the past: refused or not, a repair has every resource."""
+    bench = lasting(tmp_path)[0] if runs == "many" else bench_in(tmp_path)
+    for program in {"one": ["ab"], "two": ["a", "ab"]}.get(runs, ()):
+        bench.up([{"name": name} for name in program])
+    folder, aside = bench.stack.folder, tmp_path / "whole"
+    right, mended = {r.urn for r in bench.engine.resources(bench.stack)}, 0
+    shutil.copytree(folder, aside)
+    for name in ("state.json", "state.json.bak", "state.json.sha256", "journal.jsonl.bak"):
+        data = (aside / name).read_bytes()
+        for index in range(0, len(data), max(1, len(data) // 60)):
+            (folder / name).write_bytes(data[:index] + bytes([data[index] ^ 1 << index % 8]) + data[index + 1 :])
+            mended += bool(bench.engine.repair(bench.stack))
+            assert {r.urn for r in bench.engine.resources(bench.stack)} == right, (name, index)
+            shutil.rmtree(folder)
+            shutil.copytree(aside, folder)
+    assert mended > 60
+
+
+def test_a_state_that_was_imported_is_not_taken_for_an_older_one(tmp_path: Path) -> None:
+    """What was imported over a damaged state stands in no journal: the old one does not make its state again."""
+    bench = bench_in(tmp_path)
+    bench.up([{"name": "a"}])
+    bench.up([{"name": "a"}, {"name": "b"}])
+    document, folder = bench.engine.export_state(bench.stack), bench.stack.folder
+    del document["deployment"]["resources"][-1]
+    (folder / "state.json").write_bytes(b"{")
+    bench.engine.import_state(bench.stack, document)
+    (folder / "state.json").write_bytes(b"{")
+    assert "the state before the last update" in bench.engine.repair(bench.stack)[0]
+    assert names(bench) == {"a"}
 
 
 def test_a_past_journal_of_another_state_is_not_used(tmp_path: Path) -> None:

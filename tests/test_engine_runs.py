@@ -11,6 +11,7 @@ import yaml
 from bedplate.engine import Event, Options, Outcome
 from bedplate.problems import BedplateError
 from engine_cloud import Bench, build
+from engine_edits import misplaced
 
 CASES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "cases/engine/runs.yaml").read_text("utf-8"))
 STACK = "pulumi:pulumi:Stack"
@@ -80,6 +81,7 @@ def _check(bench: Bench, run: dict[str, Any]) -> None:
         assert _steps(outcome, run) == sorted(run["steps"])
     assert _drift(outcome) == sorted(run.get("drift", _drift(outcome)))
     assert _dangling(bench) == set()
+    assert misplaced(bench) == []
 
 
 def _dangling(bench: Bench) -> set[str]:

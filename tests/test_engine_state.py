@@ -110,7 +110,7 @@ def test_a_document_that_does_not_fit_is_refused_and_changes_nothing(name: str, 
     assert code in {problem.code for problem in caught.value.problems}
     assert words in str(caught.value.problems)
     assert (bench.stack.folder / "state.json").read_bytes() == before
-    files = ["history.jsonl", "journal.jsonl.bak", "state.json", "state.json.sha256"]
+    files = ["history.jsonl", "journal.jsonl.bak", "state.json", "state.json.bak", "state.json.sha256"]
     assert sorted(p.name for p in bench.stack.folder.iterdir()) == files
 
 
@@ -179,9 +179,8 @@ def test_a_damaged_state_is_mended_from_its_backup(where: str, tmp_path: Path) -
     damage(bench, "state.json", lambda data: data[:-40])
     refused(lambda: bench.up([]), "BP211")
     foreseen = bench.engine.repair(bench.stack, preview=True)
-    assert foreseen == (
-        "state.json is damaged: state.json.bak, the state before the last update, takes its place; it is set aside",
-    )
+    assert len(foreseen) == 1
+    assert foreseen[0].startswith("state.json is damaged: state.json.bak, the state before the last update")
     refused(lambda: bench.up([]), "BP211")
     done = bench.engine.repair(bench.stack)
     assert done[0] == foreseen[0]
@@ -195,13 +194,44 @@ def test_a_damaged_state_without_a_backup_is_mended_by_an_import(tmp_path: Path)
     """A repair has nothing to go by and says so; a document takes its place, the damaged file is kept."""
     bench = bench_in(tmp_path)
     bench.up([{"name": "a"}])
-    document = bench.engine.export_state(bench.stack)
-    (bench.stack.folder / "journal.jsonl.bak").unlink()
-    damage(bench, "state.json", lambda data: data[: len(data) // 2])
-    assert "state import" in refused(lambda: bench.engine.repair(bench.stack), "BP211").fix
-    bench.engine.import_state(bench.stack, document)
+    document, folder = bench.engine.export_state(bench.stack), bench.stack.folder
+    (folder / "journal.jsonl.bak").unlink()
+    for name in ("state.json", "state.json.bak"):
+        damage(bench, name, lambda data: data[: len(data) // 2])
+    for call in (lambda: bench.up([]), lambda: bench.engine.repair(bench.stack)):
+        assert "state import" in refused(call, "BP211").fix
+    assert bench.engine.import_state(bench.stack, document) == (str(folder / "state.json.damaged-1"),)
     assert ops(bench.up([{"name": "a"}])) == ["same a"]
-    assert (bench.stack.folder / "state.json.damaged-1").exists()
+    assert (folder / "state.json.damaged-1.bak").exists()
+    damage(bench, "state.json", lambda data: data[: len(data) // 2])
+    assert "a copy of it" in bench.engine.repair(bench.stack)[0]
+    assert ops(bench.up([{"name": "a"}])) == ["same a"]
+
+
+def test_an_import_says_where_the_state_before_it_is(tmp_path: Path) -> None:
+    """In the backup, or set aside if it was damaged, its journal too; nowhere where there was none."""
+    bench = bench_in(tmp_path)
+    bench.up([{"name": "a"}])
+    document, folder = bench.engine.export_state(bench.stack), bench.stack.folder
+    other = Bench(tmp_path / "other", secrets=False)
+    assert other.engine.import_state(other.stack, document) == ()
+    assert bench.engine.import_state(bench.stack, document) == (str(folder / "state.json.bak"),)
+    leave_a_journal(bench, [{"name": "a"}, {"name": "b"}])
+    damage(bench, "state.json", lambda data: data[:-40])
+    kept = bench.engine.import_state(bench.stack, document)
+    assert kept == (str(folder / "state.json.damaged-1"), str(folder / "journal.jsonl.damaged-1"))
+    assert all(Path(path).exists() for path in kept)
+
+
+@pytest.mark.parametrize("where", ["folder", "bucket"])
+def test_a_first_state_has_a_backup_with_bytes_of_its_own(where: str, tmp_path: Path) -> None:
+    """Damaged after a first update it is made again from the copy alone, and nothing is lost."""
+    bench = places(tmp_path)[where]
+    bench.up([{"name": "a"}])
+    (bench.stack.folder / "journal.jsonl.bak").unlink(missing_ok=True)
+    damage(bench, "state.json", lambda data: data[:50] + bytes([data[50] ^ 255]) + data[51:])
+    assert "state.json.bak" in bench.engine.repair(bench.stack)[0]
+    assert ops(bench.up([{"name": "a"}])) == ["same a"]
 
 
 def test_a_damaged_journal_is_mended_up_to_the_damage(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def plain(document: Any) -> Any:
 @needs_cli
 def test_a_state_goes_to_pulumi_and_comes_back_as_it_was(tmp_path: Path) -> None:
     """`pulumi stack import` takes ours, `pulumi stack export` gives the same back, and we take that."""
-    cli = {**environment(tmp_path), "PULUMI_BACKEND_URL": f"file://{tmp_path}", "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    cli = {**environment(tmp_path), "PULUMI_BACKEND_URL": f"file://{tmp_path}"}
     project = tmp_path / "project"
     project.mkdir()
     (project / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from cli_support import bedplate, ok, pids_of
+from cli_support import OFFLINE, bedplate, ok, pids_of
 from pulumi_support import needs_cli
 from stage_support import STAGE, code_of, stage
 
@@ -67,11 +68,11 @@ def _pulumi_preview(folder: Path, own: dict[str, str]) -> int:
     backend.mkdir()
     environment = {
         **os.environ,
+        **OFFLINE,
         **own,
         "PULUMI_BACKEND_URL": f"file://{backend}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase"),
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PATH": f"{Path(shutil.which('python') or '/').parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     for words in (
         ["stack", "init", STAGE],

@@ -13,13 +13,18 @@ import pytest
 from bedplate.problems import BedplateError
 from engine_cloud import Bench, bench_in
 from test_engine_bucket import test_of_runs_that_race_and_stall_no_acknowledged_line_is_lost as race
-from test_engine_crash import hold
+from test_engine_crash import hold, killed_everywhere
 from test_engine_files import journal_of
 
 TESTS = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("size", ["small", "large"])
+def test_a_first_run_killed_at_every_point_orphans_and_doubles_nothing(tmp_path: Path) -> None:
+    """Where nothing was there before, neither a state nor its backup."""
+    killed_everywhere(tmp_path, "first")
+
+
+@pytest.mark.parametrize("size", ["first", "small", "large"])
 @pytest.mark.parametrize("seed", range(4))
 def test_kills_at_random_times_lose_and_double_nothing(seed: int, size: str, tmp_path: Path) -> None:
     """Forty runs, each killed twice on its way (also while it resumes): the third ends where an unbroken one would."""

@@ -65,12 +65,14 @@ def bring_in(
     found, read = open_state(file, stage), read_document(document, text)
     if not _agreed(f"Replace the state of {found.name}?", f"bedplate state import {document}", yes):
         return _unwilling()
-    found.bring_in(read)
+    kept = found.bring_in(read)
     count = found.resources()
     if as_json:
-        show_json({"schema": "bedplate.dev/state-import/v1", "ok": True, "stage": found.name, "resources": count})
+        said = {"schema": "bedplate.dev/state-import/v1", "ok": True, "stage": found.name}
+        show_json({**said, "resources": count, "kept": kept})
     else:
-        show(f"The state of {found.name} holds {count} resources now. The one before it is in state.json.bak.")
+        before = f" The one before it is in {' and '.join(kept)}." if kept else ""
+        show(f"The state of {found.name} holds {count} resources now.{before}")
     return 0
 
 

@@ -193,8 +193,8 @@ class Engine(Protocol):
     def export_state(self, stack: StackRef) -> dict[str, Any]:
         """The state as a Pulumi deployment (`{"version": 3, "deployment": …}`), secrets encrypted."""
 
-    def import_state(self, stack: StackRef, document: Mapping[str, Any]) -> None:
-        """Put such a document in the place of the state."""
+    def import_state(self, stack: StackRef, document: Mapping[str, Any]) -> tuple[str, ...]:
+        """Put such a document in the place of the state. Returns the files in which the state before is kept."""
 
     def history(self, stack: StackRef) -> tuple[Update, ...]:
         """The runs of the past that changed the stack or tried to, the newest first."""

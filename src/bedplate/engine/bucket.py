@@ -103,12 +103,13 @@ class Bucket:
         return found.data
 
     def backup(self) -> bytes | None:
-        """The state before the last update."""
+        """The state before the last update, or a copy of the state where there was none before."""
         found = self._objects.get(BACKUP)
         return found.data if found else None
 
     def replace(self, data: bytes, *, over_damage: bool = False) -> None:
         """Replace the version that was read. Raises BedplateError BP250 where there is another one by now."""
+        first = self._state is None or (over_damage and self.backup() is None)
         if self._state is not None and not over_damage:
             self._objects.put(BACKUP, self._state)
         try:
@@ -119,6 +120,8 @@ class Bucket:
         except Conflict as error:
             raise _lost(self.label) from error
         self._state = data
+        if first:
+            self._objects.put(BACKUP, data)
 
     def past(self) -> bytes:
         """Nothing: journals are removed."""

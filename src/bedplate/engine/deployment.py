@@ -26,7 +26,7 @@ from bedplate.engine.provider import UNKNOWN, Diff
 from bedplate.engine.providing import Providers, is_default
 from bedplate.engine.running import Stopped
 from bedplate.engine.state import STACK_TYPE, Mark, Put, Rename, ResourceState
-from bedplate.engine.steps import NO_DIFF, step_of
+from bedplate.engine.steps import NO_DIFF, Op, step_of
 from bedplate.engine.taking import get
 from bedplate.engine.values import contains, plain
 from bedplate.problems import BedplateError, Problem
@@ -272,7 +272,7 @@ class Deployment:
             return self._put_component("update", Moment("update", old, wanted), diff)
         return self.operations.keep(wanted, old)
 
-    def _put_component(self, op: str, moment: Moment, diff: Diff = NO_DIFF) -> ResourceState:
+    def _put_component(self, op: Op, moment: Moment, diff: Diff = NO_DIFF) -> ResourceState:
         # What runs afterwards does so when the program has set the component's outputs.
         self._unfinished[moment.subject.urn] = replace(moment, over=True)
         return self.operations.put_component(op, moment, diff)

@@ -166,10 +166,13 @@ class EmbeddedEngine:
         loaded = load(self._place(stack), self._environment)
         return exported(loaded, self._version, self._clock(), show_secrets=show_secrets)
 
-    def import_state(self, stack: StackRef, document: Mapping[str, Any]) -> None:
-        """Put a deployment in the place of the state. Raises BedplateError BP252; the state is then as it was."""
+    def import_state(self, stack: StackRef, document: Mapping[str, Any]) -> tuple[str, ...]:
+        """Put a deployment in the place of the state, which is kept as the files that are returned.
+
+        Raises BedplateError BP252; the state is then as it was.
+        """
         begun = Begun("import", self._clock(), "", whoami())
-        bring_in(self._place(stack), begun, self._version, self._clock, self._environment, stack, document)
+        return bring_in(self._place(stack), begun, self._version, self._clock, self._environment, stack, document)
 
     def history(self, stack: StackRef) -> tuple[Update, ...]:
         """The runs that changed the stack or tried to, the newest first. Raises BedplateError BP211."""

@@ -29,7 +29,7 @@ from bedplate.engine.state import (
     Settle,
     timestamp,
 )
-from bedplate.engine.steps import NO_DIFF, delete_op, step_of
+from bedplate.engine.steps import NO_DIFF, Op, delete_op, step_of
 from bedplate.engine.storage import Ledger
 from bedplate.engine.values import annotate, contains, plain, seal
 from bedplate.problems import BedplateError, Problem
@@ -85,7 +85,7 @@ class Operations:
         except BedplateError as error:
             self.late += problems_of(moment.subject.name, moment.subject.type, error)
 
-    def create(self, resource: Resource, new: ResourceState, op: str = "create", diff: Diff = NO_DIFF) -> ResourceState:
+    def create(self, resource: Resource, new: ResourceState, op: Op = "create", diff: Diff = NO_DIFF) -> ResourceState:
         """Make a resource."""
         return self._create(resource, new, step_of(op, new, diff), None)
 
@@ -156,7 +156,7 @@ class Operations:
         self.emit(Event("done", step_of("same", new, NO_DIFF, old)))
         return new
 
-    def put_component(self, op: str, moment: Moment, diff: Diff = NO_DIFF) -> ResourceState:
+    def put_component(self, op: Op, moment: Moment, diff: Diff = NO_DIFF) -> ResourceState:
         """Record a component, which has no provider."""
         new = moment.subject
 
@@ -169,7 +169,7 @@ class Operations:
         return self.perform(step_of(op, new, diff), put)
 
     def delete(
-        self, resource: Resource | None, old: ResourceState, op: str = "delete", *, replacing: bool = False
+        self, resource: Resource | None, old: ResourceState, op: Op = "delete", *, replacing: bool = False
     ) -> None:
         """Remove a resource, or only forget it where there is nothing to call.
 

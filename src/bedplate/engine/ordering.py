@@ -21,6 +21,7 @@ class Queue:
 
     def __init__(self, resources: Sequence[ResourceState], *, ordered: bool = True) -> None:
         self._users = Counter(urn for resource in resources for urn in resource.needs if ordered)
+        self._old_users = Counter(urn for resource in resources for urn in resource.needs if resource.delete)
         self._left: dict[str, list[ResourceState]] = {}
         for resource in resources:
             self._left.setdefault(resource.urn, []).append(resource)
@@ -33,13 +34,33 @@ class Queue:
     def gone(self, resource: ResourceState) -> list[ResourceState]:
         """Note that a resource is gone, and take those that can go now."""
         self._users.subtract(resource.needs)
+        if resource.delete:
+            self._old_users.subtract(resource.needs)
         return self.free(sorted(resource.needs))
 
     def rest(self) -> list[ResourceState]:
-        """Take all that is left: old copies of several failed runs may need each other, and then any order will do."""
+        """Take what goes first where all that is left needs something of it.
+
+        That is a circle through an old copy: it needs something that has since come to need its new copy, and both
+        copies have one name. So the old copy goes first, unless another one needs it. Otherwise any order will do.
+        """
         rest = [resource for copies in self._left.values() for resource in copies]
-        self._left.clear()
-        return rest
+        old = [resource for resource in rest if resource.delete and self._needs_itself(resource)]
+        chosen = [resource for resource in old if not self._old_users[resource.urn]] or old or rest
+        for resource in chosen:
+            self._left[resource.urn].remove(resource)
+        self._left = {urn: copies for urn, copies in self._left.items() if copies}
+        return chosen
+
+    def _needs_itself(self, resource: ResourceState) -> bool:
+        """Whether what it needs, of what is left, leads back to its name."""
+        seen, ahead = set[str](), [*resource.needs]
+        while ahead and resource.urn not in seen:
+            urn = ahead.pop()
+            if urn not in seen:
+                seen.add(urn)
+                ahead += [needed for copy in self._left.get(urn, ()) for needed in copy.needs]
+        return resource.urn in seen
 
 
 def delete_in_order(

@@ -34,13 +34,15 @@ VARIABLE: Final = "BEDPLATE_STATE"
 class Files:
     """State and journal as they are now. `intact` is False where the state is not the one that was written.
 
-    `mark` is what the last run that ended said of its journal (`Place.mark`).
+    `mark` is what the last run that ended said of its journal (`Place.mark`). `written` is the digest of the state that
+    was written last, where that is kept.
     """
 
     state: bytes | None
     journal: bytes
     intact: bool = True
     mark: str = ""
+    written: str = ""
 
 
 class Place(Protocol):
@@ -63,13 +65,16 @@ class Place(Protocol):
         """The journal, and then the state: in this order a run that ends in between cannot be missed."""
 
     def backup(self) -> bytes | None:
-        """The state before the last update."""
+        """The state before the last update, or a copy of the state where there was none before; None if damaged."""
 
     def past(self) -> bytes:
         """The journal that made the state out of the backup, where it is kept."""
 
     def replace(self, data: bytes, *, over_damage: bool = False) -> None:
-        """Put a new state in the place of the old one, which becomes the backup, if it is whole. All or nothing."""
+        """Put a new state in the place of the old one, which becomes the backup. All or nothing.
+
+        Over a damaged one the backup stays. Where there is nothing to be the backup, a copy of the new state is.
+        """
 
     def open_log(self, keep: int = 0) -> Log:
         """A journal for the holder of the lock, behind `keep` bytes; nothing is touched before the first line."""
@@ -84,7 +89,10 @@ class Place(Protocol):
         """Remove the journal that a dead run left; what it says stands in the state."""
 
     def set_aside(self, *, journal: bool) -> str:
-        """Keep the damaged state (or journal) under another name, which is returned. The journal is gone then."""
+        """Keep the damaged state (or journal) under another name, which is returned. The journal is gone then.
+
+        A backup that is damaged as well goes with its state.
+        """
 
     def erase(self) -> None:
         """Remove the state of a stack that has no resources left. Its history stays."""
@@ -116,7 +124,9 @@ class Folder:
         marks = [line for line in self._lines() if line.startswith(_MARK)]
         journal, state = read_file(self._folder / JOURNAL), read_file(self._folder / STATE)
         mark = marks[0].removeprefix(_MARK).decode(errors="replace") if marks else ""
-        return Files(state, journal or b"", self._intact(state), mark)
+        written = [line.split(b" ")[0] for line in self._lines() if line.endswith(b"  " + STATE.encode())]
+        sum = written[0].decode(errors="replace") if written else ""
+        return Files(state, journal or b"", self._intact(state), mark, sum)
 
     def _lines(self) -> list[bytes]:
         return (read_file(self._folder / SUMS) or b"").splitlines()
@@ -140,10 +150,14 @@ class Folder:
         temporary, sums = path.with_name(STATE + ".tmp"), path.with_name(SUMS + ".tmp")
         try:
             write_file(temporary, data)
-            write_file(sums, self._sums(data, BACKUP if over_damage else STATE))
+            backup = self.backup() if over_damage else read_file(path)
+            write_file(sums, _sums(data, data if backup is None else backup))
             sums.replace(path.with_name(SUMS))
-            if not over_damage:
-                self._back_up(path)
+            if backup is None:
+                # A copy and no link: whatever happens to the bytes of one leaves the other.
+                self._back_up(lambda made: write_file(made, data))
+            elif not over_damage:
+                self._back_up(lambda made: os.link(path, made))
             temporary.replace(path)
             fsync_folder(self._folder)
         except OSError as error:
@@ -151,20 +165,13 @@ class Folder:
             sums.unlink(missing_ok=True)
             raise write_failed(path, error) from error
 
-    def _sums(self, data: bytes, old_name: str) -> bytes:
-        old = read_file(self._folder / old_name)
-        lines = [f"{_digest(data)}  {STATE}\n"] + ([] if old is None else [f"{_digest(old)}  {BACKUP}\n"])
-        return "".join(lines).encode()
-
-    def _back_up(self, path: Path) -> None:
-        if not path.exists():
-            return
-        link = path.with_name(BACKUP + ".tmp")
-        link.unlink(missing_ok=True)
-        os.link(path, link)
-        link.replace(path.with_name(BACKUP))
+    def _back_up(self, make: Callable[[Path], None]) -> None:
+        temporary = self._folder / (BACKUP + ".tmp")
+        temporary.unlink(missing_ok=True)
+        make(temporary)
+        temporary.replace(self._folder / BACKUP)
         # Renaming a link onto another link of the same file does nothing: after a crash right here it is still there.
-        link.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
     def open_log(self, keep: int = 0) -> Log:
         """A file that the first line makes, or goes on with."""
@@ -203,6 +210,9 @@ class Folder:
             path.replace(kept)
         else:
             os.link(path, kept)  # a state is there at any instant
+            backup = self._folder / BACKUP
+            if self.backup() is None and backup.exists():
+                backup.replace(kept.with_name(f"{kept.name}.bak"))
         fsync_folder(self._folder)
         return str(kept)
 
@@ -281,6 +291,10 @@ def place_of(stack: StackRef, environment: Mapping[str, str]) -> Place:
     from bedplate.engine.bucket import open_bucket
 
     return open_bucket(url, stack)
+
+
+def _sums(data: bytes, backup: bytes) -> bytes:
+    return f"{_digest(data)}  {STATE}\n{_digest(backup)}  {BACKUP}\n".encode()
 
 
 def _digest(data: bytes) -> str:

@@ -170,10 +170,11 @@ class PulumiEngine:
                 return None
             raise
 
-    def import_state(self, stack: StackRef, document: Mapping[str, Any]) -> None:
-        """Put such a document in the place of the state, as `pulumi stack import` does."""
+    def import_state(self, stack: StackRef, document: Mapping[str, Any]) -> tuple[str, ...]:
+        """Put such a document in the place of the state, as `pulumi stack import` does. The backend keeps the other."""
         self._open(stack, self._place(stack, make=True), None)
         self._call(stack, "stack", "import", given=json.dumps(document))
+        return ()
 
     def history(self, stack: StackRef) -> tuple[Update, ...]:
         """The runs that Pulumi's backend knows of, the newest first."""

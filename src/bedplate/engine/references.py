@@ -20,9 +20,13 @@ from bedplate.problems import BedplateError, Problem
 def read_outputs(
     name: str, asking: StackRef, place: Callable[[StackRef], Place], environment: Mapping[str, str]
 ) -> Mapping[str, Any]:
-    """The outputs of the stack with this name. Raises BedplateError BP224 where it is not to be found."""
+    """The outputs of the stack with this name. Raises BedplateError BP224 where it is not to be found.
+
+    A name is `stack`, `organization/stack` or `organization/project/stack`, as Pulumi has it; a state that is kept here
+    knows no organization, so any name of one will do.
+    """
     *owner, stack = name.split("/")
-    if len(owner) > 2 or owner[-1:] not in ([], [asking.project]):
+    if len(owner) > 2 or owner[1:] not in ([], [asking.project]):
         raise _unknown(name, f"only stacks of the project {asking.project} can be read")
     other = replace(asking, name=stack, folder=asking.folder.parent / stack)
     loaded = load(place(other), environment)

@@ -14,10 +14,10 @@ from typing import Any
 from bedplate.engine.history import Begun
 from bedplate.engine.integrity import flaws, pruned
 from bedplate.engine.journal import DamagedJournal, Record, read_journal
-from bedplate.engine.places import BACKUP, JOURNAL, PAST, STATE, Place
+from bedplate.engine.places import BACKUP, JOURNAL, PAST, STATE, SUMS, Place
 from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import Change, PendingOperation, Settle, Snapshot
-from bedplate.engine.storage import Ledger, cut, damaged, decoded, encoded, load, note, parse
+from bedplate.engine.storage import Ledger, cut, decoded, encoded, load, lost, note, parse
 from bedplate.problems import BedplateError, Problem
 
 
@@ -65,8 +65,18 @@ def examine(place: Place) -> Damage:
         )
         found = replace(found, record=error.whole, journal_damaged=True, actions=(what,))
     if files.state is not None and not (files.intact and _readable(place, files.state)):
-        found = _from_backup(place, found)
+        found = _vouched(place, found) or _from_backup(place, found, files.written)
     return _fitting(found)
+
+
+def _vouched(place: Place, found: Damage) -> Damage | None:
+    """Where a journal names the state as it is, its sums are what is damaged."""
+    past = _journal(place)
+    told = {*(past.folded if past else ()), *((found.record.base, *found.record.folded) if found.record else ())}
+    if found.base not in told:
+        return None
+    what = f"{SUMS} is damaged: it is written again, {STATE} is what the journal says"
+    return replace(found, actions=(*found.actions, what))
 
 
 def _readable(place: Place, data: bytes) -> bool:
@@ -79,27 +89,40 @@ def _readable(place: Place, data: bytes) -> bool:
     return True
 
 
-def _from_backup(place: Place, found: Damage) -> Damage:
+def _from_backup(place: Place, found: Damage, written: str) -> Damage:
     backup = place.backup()
     found = replace(found, state=backup, state_damaged=True)
-    past = _past(place, found)
+    past = _past(place, found, written)
     if past is None and (backup is None or not _readable(place, backup)):
-        raise damaged(place, "and so is its backup")
-    what = f"{STATE} is damaged: {BACKUP}, the state before the last update, takes its place; it is set aside"
+        raise lost(place, f"there is no whole {BACKUP} to make it from again either")
     if past is not None:
-        what = f"{STATE} is damaged: it is made again from {BACKUP} and {PAST}, and nothing is lost; it is set aside"
-    return replace(found, past=past, actions=(*found.actions, what))
+        sources = PAST if backup is None else f"{BACKUP} and {PAST}"
+        how = f"it is made again from {sources}, and nothing is lost"
+    elif found.base == written or (found.record and found.record.base == found.base):
+        how = f"{BACKUP}, a copy of it, takes its place, and nothing is lost"
+    elif written:
+        how = f"{BACKUP}, the state before the last update, takes its place"
+    else:
+        how = f"{BACKUP}, the state before the last update (a copy of it after the first one), takes its place"
+    return replace(found, past=past, actions=(*found.actions, f"{STATE} is damaged: {how}; it is set aside"))
 
 
-def _past(place: Place, found: Damage) -> Record | None:
+def _past(place: Place, found: Damage, written: str) -> Record | None:
     """The journal behind the backup, if it is whole, begins there and ends where the journal of now begins."""
-    try:
-        past = read_journal(place.past(), PAST)
-    except DamagedJournal:
-        return None
+    past = _journal(place)
     if past is None or past.base != found.base or (found.state is not None and not _readable(place, found.state)):
         return None
+    if written and written not in past.folded:
+        return None
     return past if found.record is None or found.record.base in past.folded else None
+
+
+def _journal(place: Place) -> Record | None:
+    """The journal of the past, if it is whole."""
+    try:
+        return read_journal(place.past(), PAST)
+    except DamagedJournal:
+        return None
 
 
 def _fitting(found: Damage) -> Damage:
@@ -126,6 +149,9 @@ def mend(
                 digest = hashlib.sha256(data).hexdigest()
                 place.close_log(found.record.size, found.record.closing(digest, asdict(update)))
             place.replace(data, over_damage=found.state_damaged)
+            if found.state_damaged:
+                # Again, so that the backup is a copy of what was made here: the journals do not lead from the old one.
+                place.replace(data)
         if found.journal_damaged:
             kept.append(place.set_aside(journal=True))
         elif found.record:

@@ -5,7 +5,7 @@ Nothing here touches files or knows how values are written; `storage` and `encod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -139,8 +139,13 @@ def _place(
             done.setdefault(resource.key, stack.pop())
             continue
         entered.add(resource.key)
-        needed = (r for urn in sorted(resource.needs) for r in by_urn.get(urn, ()))
+        needed = (r for urn in sorted(resource.needs) for r in _meant(by_urn.get(urn, ())))
         stack += [r for r in needed if r.key not in done and r.key not in entered]
+
+
+def _meant(copies: Sequence[ResourceState]) -> Sequence[ResourceState]:
+    """Those of the same name that count: the live one, or all where none is. An old one may need what needs that."""
+    return [copy for copy in copies if not copy.delete] or copies
 
 
 def _renamed(resource: ResourceState, old: str, new: str) -> ResourceState:

@@ -5,7 +5,7 @@ Goes in: resources as they were and are, and what differs. Comes out: `Step`s.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from bedplate.engine.api import Step
 from bedplate.engine.paths import hide
@@ -14,10 +14,28 @@ from bedplate.engine.state import ResourceState
 from bedplate.engine.values import masked
 
 NO_DIFF: Final = Diff()
+Op = Literal[
+    "same",
+    "create",
+    "create-replacement",
+    "update",
+    "replace",
+    "delete",
+    "delete-replaced",
+    "read",
+    "read-replacement",
+    "refresh",
+    "import",
+    "import-replacement",
+    "discard",
+    "discard-replaced",
+    "remove-pending-replace",
+]
+"""Every operation of this engine, by the names that Pulumi has for them. No step is made with another."""
 
 
 def step_of(
-    op: str, state: ResourceState, diff: Diff = NO_DIFF, old: ResourceState | None = None, *, gone: bool = False
+    op: Op, state: ResourceState, diff: Diff = NO_DIFF, old: ResourceState | None = None, *, gone: bool = False
 ) -> Step:
     """The step `op` on a resource. With `gone` nothing of it is left."""
     return Step(
@@ -38,7 +56,7 @@ def same_step(state: ResourceState) -> Step:
     return step_of("same", state, NO_DIFF, state)
 
 
-def delete_op(old: ResourceState) -> str:
+def delete_op(old: ResourceState) -> Op:
     """The operation that takes a resource out of the state."""
     if old.pending_replacement:
         return "remove-pending-replace"

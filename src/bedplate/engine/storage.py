@@ -20,7 +20,7 @@ from bedplate.engine.api import Step, Update
 from bedplate.engine.encoding import decode_change, decode_deployment, encode_changes, encode_deployment
 from bedplate.engine.history import Begun, begun_of, line_of, updates_of
 from bedplate.engine.journal import DamagedJournal, Journal, Record, read_journal
-from bedplate.engine.places import JOURNAL, STATE, Files, Place
+from bedplate.engine.places import BACKUP, JOURNAL, STATE, Files, Place
 from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import PROVIDER_PREFIX, Change, Snapshot
 from bedplate.problems import BedplateError, Problem, Where
@@ -131,9 +131,19 @@ def parse(place: Place, data: bytes) -> dict[str, Any]:
 
 def damaged(place: Place, detail: str) -> BedplateError:
     """BP211 for the state in this place."""
-    fix = "`bedplate state repair` puts back state.json.bak, the state before the last update"
-    if place.backup() is None:
-        fix = "`bedplate state import` a copy of your own, or remove what it describes by hand and delete the file"
+    if place.backup() is None and not place.past():
+        return lost(place, detail)
+    fix = f"`bedplate state repair` says what it can make again from {BACKUP} and the journals, and does it"
+    return _damaged(place, detail, fix)
+
+
+def lost(place: Place, detail: str) -> BedplateError:
+    """BP211 for a state that cannot be made again."""
+    fix = "`bedplate state import` a copy of your own, or remove what it describes by hand and delete the file"
+    return _damaged(place, detail, fix)
+
+
+def _damaged(place: Place, detail: str, fix: str) -> BedplateError:
     where = Where(f"{place.label}/{STATE}")
     return BedplateError(Problem("BP211", f"{STATE} is damaged", where=where, detail=detail, fix=fix))
 

@@ -13,7 +13,7 @@ from bedplate.engine.api import StackRef
 from bedplate.engine.encoding import decode_deployment, encode_deployment
 from bedplate.engine.history import Begun
 from bedplate.engine.integrity import flaws
-from bedplate.engine.places import Place
+from bedplate.engine.places import BACKUP, Place
 from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import Snapshot
 from bedplate.engine.storage import Loaded, Storage, encoded, note
@@ -69,10 +69,10 @@ def bring_in(
     environment: Mapping[str, str],
     stack: StackRef,
     document: Mapping[str, Any],
-) -> None:
+) -> tuple[str, ...]:
     """Put a document in the place of the state, under the lock. A state that is damaged is set aside first.
 
-    Raises BedplateError as `imported` does; the state is then as it was.
+    Returns where what was there before is now. Raises BedplateError as `imported` does; the state is then as it was.
     """
     with place.held(begun.kind, clock):
         whole, current = True, Keyring(place.keys, None, environment, shared=place.shared)
@@ -84,18 +84,20 @@ def bring_in(
                 raise
             whole = False
         snapshot, keys = imported(document, stack, place, current, environment)
-        if not whole:
-            _set_aside(place)
+        kept = _kept(place) if whole else _set_aside(place)
         place.replace(encoded(snapshot, keys, version, clock()), over_damage=not whole)
         note(place, begun.ended("succeeded", clock(), {}))
+    return kept
 
 
-def _set_aside(place: Place) -> None:
+def _kept(place: Place) -> tuple[str, ...]:
+    return () if place.read().state is None else (f"{place.label}/{BACKUP}",)
+
+
+def _set_aside(place: Place) -> tuple[str, ...]:
     files = place.read()
-    if files.state is not None:
-        place.set_aside(journal=False)
-    if files.journal:
-        place.set_aside(journal=True)
+    there = {False: files.state is not None, True: bool(files.journal)}
+    return tuple(place.set_aside(journal=journal) for journal, is_there in there.items() if is_there)
 
 
 def _deployment(document: Mapping[str, Any]) -> Mapping[str, Any]:

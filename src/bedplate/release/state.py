@@ -40,11 +40,14 @@ class StageState:
         """How many resources the state holds. Raises BedplateError where it is damaged."""
         return len(self._engine.resources(self._stack))
 
-    def bring_in(self, document: Mapping[str, Any]) -> None:
-        """Put a deployment in the place of the state. Raises BedplateError BP252; the state is then as it was."""
+    def bring_in(self, document: Mapping[str, Any]) -> tuple[str, ...]:
+        """Put a deployment in the place of the state, and say in which files the state before is kept.
+
+        Raises BedplateError BP252; the state is then as it was.
+        """
         make_home(self.project)
         self.paths.folder.mkdir(mode=0o700, exist_ok=True)
-        self._engine.import_state(self._stack, document)
+        return self._engine.import_state(self._stack, document)
 
     def repair(self, forget: Sequence[str], *, look: bool, on_event: EventSink | None = None) -> tuple[str, ...]:
         """Mend the state; what was done, or with `look` would be. Raises BedplateError BP211, BP216, BP256."""

@@ -10,12 +10,13 @@ from bedplate.engine.api import Update
 
 @dataclass(frozen=True)
 class StateImportDocument:
-    """`state import`: how many resources the state holds now."""
+    """`state import`: how many resources the state holds now, and in which files the one before it is kept."""
 
     schema: Literal["bedplate.dev/state-import/v1"]
     ok: Literal[True]
     stage: str
     resources: int
+    kept: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from bedplate.engine.values import annotate, contains, plain, seal
 from bedplate.problems import BedplateError, Problem
 
 INIT_ERRORS = "initErrors"
+TAINT = "taint"
+"""Field of a resource that `pulumi state taint` has marked: it is replaced by the next update."""
 
 
 @dataclass
@@ -80,6 +82,8 @@ class Decider:
 
     def _forcing(self, old: ResourceState, new: ResourceState) -> str:
         """The option that replaces the resource, whatever its properties say; "" for none."""
+        if old.extra.get(TAINT):
+            return TAINT
         if _triggered(old.replacement_trigger, new.replacement_trigger):
             return "replacementTrigger"
         if not self.replaced.isdisjoint(new.replace_with):
@@ -123,7 +127,7 @@ class Decider:
 
 def carried(wanted: ResourceState, old: ResourceState) -> ResourceState:
     """What stays when a resource is kept or updated: its id, outputs, creation, and fields of other engines."""
-    extra = {key: value for key, value in old.extra.items() if key != INIT_ERRORS}
+    extra = {key: value for key, value in old.extra.items() if key not in {INIT_ERRORS, TAINT}}
     return replace(wanted, id=old.id, outputs=old.outputs, created=old.created, modified=old.modified, extra=extra)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from bedplate.engine.provider import Properties
+from bedplate.engine.values import Secret, plain
 from bedplate.problems import BedplateError, Problem
 
 HIDDEN: Final = "[hidden]"
@@ -56,6 +57,10 @@ def _at(value: Any, key: str | int) -> Any:
 def _copied(old: Any, new: Any, keys: Keys) -> Any:
     if not keys:
         return old
+    if isinstance(new, Secret):
+        return Secret(_copied(old.value if isinstance(old, Secret) else old, new.value, keys))
+    if isinstance(old, Secret):
+        old = _each_secret(old.value)
     if keys[0] == "*":
         for key in _every_key(old, new):
             new = _copied(old, new, (key, *keys[1:]))
@@ -67,21 +72,32 @@ def _every_key(old: Any, new: Any) -> Iterable[str | int]:
     match old, new:
         case Mapping(), Mapping():
             return (*old, *(key for key in new if key not in old))
-        case list(), list() if len(old) == len(new):
-            return range(len(new))
+        case list(), list():
+            # Elements that only one of them has can neither be put back nor be taken out.
+            return range(min(len(old), len(new)))
         case _:
-            # Which elements of lists of different lengths belong together, nobody knows: nothing is ignored.
             return ()
+
+
+def _each_secret(value: Any) -> Any:
+    """A secret's parts, each a secret: what is put back from it into a value that is none stays one."""
+    match value:
+        case Mapping():
+            return {key: Secret(plain(item)) for key, item in value.items()}
+        case list() | tuple():
+            return [Secret(plain(item)) for item in value]
+        case _:
+            return value
 
 
 def _copied_at(old: Any, new: Any, key: str | int, rest: Keys) -> Any:
     before, after = _at(old, key), _at(new, key)
-    if (before is _ABSENT or after is _ABSENT) and (rest or before is after):
+    if (after is _ABSENT and rest) or before is after is _ABSENT:
         return new
     match new:
         case Mapping():
             kept = {k: v for k, v in new.items() if k != key}
-            return kept if before is _ABSENT else {**kept, key: _copied(before, after, rest)}
+            return kept if before is _ABSENT and not rest else {**kept, key: _copied(before, after, rest)}
         case list() if isinstance(key, int) and key < len(new) and before is not _ABSENT:
             return [*new[:key], _copied(before, after, rest), *new[key + 1 :]]
         case _:

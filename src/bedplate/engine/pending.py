@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bedplate.engine.api import Event
+from bedplate.engine.faults import problems_of
 from bedplate.engine.operations import Operations
 from bedplate.engine.provider import Resource
+from bedplate.engine.running import Stopped
 from bedplate.engine.state import Drop, Mark, PendingOperation, Put, ResourceState, Settle
 from bedplate.engine.values import annotate, plain, seal
 from bedplate.problems import BedplateError, Problem
@@ -32,8 +34,12 @@ def resolve(operations: Operations) -> None:
         name, doing = pending.resource.name, pending.type
         try:
             found = _resolve(operations, pending)
-        except BedplateError as error:
-            operations.emit(Event("log", message=f"{name}: {doing} was interrupted and cannot be settled: {error}"))
+        except Stopped:
+            raise
+        except Exception as error:  # noqa: BLE001 - see below
+            # Whatever a provider raises: a command that died of it would leave no way on.
+            reasons = BedplateError(*problems_of(name, pending.resource.type, error))
+            operations.emit(Event("log", message=f"{name}: {doing} was interrupted and cannot be settled: {reasons}"))
         else:
             operations.emit(Event("log", message=f"{name}: {doing} was interrupted; {found}"))
 

@@ -256,8 +256,8 @@ class PluginResource(Resource):
         request = pb.CreateRequest(properties=self._struct(news), **self._timed("create"))
         response = self._plugin.call("Create", request)
         if not response.id:
-            raise BedplateError(Problem("BP244", f"the plugin {self._plugin.package} made it and gave it no id"))
-        return Created(response.id, from_struct(response.properties))
+            raise Unsettled(Problem("BP244", f"the plugin {self._plugin.package} made it and gave it no id"))
+        return Created(response.id, _told(response.properties))
 
     def read(self, id: str, inputs: Properties, outputs: Properties) -> ReadResult | None:
         """What it is now."""
@@ -285,7 +285,7 @@ class PluginResource(Resource):
             **self._olds(old_inputs, old_outputs),
             **self._timed("update"),
         )
-        return from_struct(self._plugin.call("Update", request).properties)
+        return _told(self._plugin.call("Update", request).properties)
 
     def delete(self, id: str, outputs: Properties) -> None:
         """Remove it."""
@@ -305,6 +305,14 @@ class PluginResource(Resource):
         if not self._supports_preview:
             return super().preview_update(id, old_inputs, old_outputs, news)
         return self._update(id, old_inputs, old_outputs, news, preview=True)
+
+
+def _told(struct: Any) -> dict[str, Any]:
+    """What a change was answered with. The change is made, whether or not that can be read: `Unsettled` where not."""
+    try:
+        return from_struct(struct)
+    except BedplateError as error:
+        raise Unsettled(*error.problems) from error
 
 
 def _named(urn: str) -> dict[str, Any]:

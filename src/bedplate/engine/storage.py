@@ -296,7 +296,7 @@ class Storage:
 
 def encoded(snapshot: Snapshot, keys: Keyring, version: str, now: float) -> bytes:
     """The bytes of a `state.json`."""
-    return json.dumps(encode_deployment(snapshot, keys, version, now), indent=1, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(encode_deployment(snapshot, keys, version, now), indent=1).encode() + b"\n"
 
 
 def note(place: Place, update: Update) -> None:

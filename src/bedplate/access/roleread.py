@@ -12,7 +12,7 @@ from bedplate.access.iam.reading import read_policy
 from bedplate.access.model import ScopeSet, Subset, Texts
 from bedplate.access.roleplaces import Bucket, Place, Table, fixed_parts
 from bedplate.access.roles import used
-from bedplate.access.verbs import verb_of
+from bedplate.access.verbs import WRITING, verb_of
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _allowed(statement: Statement) -> Iterator[Allowed]:
         case "dynamodb":
             keys = _each(tests, "dynamodb:leadingkeys", statement)
             attributes = _each(tests, "dynamodb:attributes", statement)
-            if attributes is not None:
+            if attributes is not None or verb in WRITING:
                 _named(tests, verb, statement)
             made = [Allowed(name, resource, keys, attributes) for resource in resources]
         case "bedrock":

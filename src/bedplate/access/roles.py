@@ -16,7 +16,7 @@ from typing import Any, Final
 from bedplate.access.artefacts import Artefact, Compiled, Line, Remainder
 from bedplate.access.model import Condition, Grant, ScopeSet, Subset, Texts
 from bedplate.access.roleplaces import PROFILE, Bucket, Place, Table, line_of, misplaced
-from bedplate.access.verbs import ACTIONS
+from bedplate.access.verbs import ACTIONS, WRITING
 from bedplate.problems import BedplateError, Problem
 
 INLINE_LIMIT: Final = 10_240
@@ -160,7 +160,8 @@ def _tests(grant: Grant) -> dict[str, dict[str, Any]]:
                 found |= _named(grant.verb)
             case _:
                 pass
-    return found
+    # What only writes must not get back what stood there, whatever attributes it may write.
+    return found | _named(grant.verb) if grant.verb in WRITING else found
 
 
 def _named(verb: str) -> dict[str, dict[str, Any]]:

@@ -27,6 +27,8 @@ ACTIONS: Final[Mapping[Service, Mapping[str, tuple[str, ...]]]] = {
     "bedrock": {"invoke": ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")},
     "secretsmanager": {"read": ("secretsmanager:GetSecretValue",)},
 }
+WRITING: Final = frozenset({"put", "update", "delete"})
+"""Verbs of DynamoDB that write, whose answers can hold what stood there before."""
 
 
 def verb_of(actions: frozenset[str]) -> tuple[Service, str] | None:

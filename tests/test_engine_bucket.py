@@ -295,7 +295,9 @@ def test_the_calls_are_those_of_s3(s3: str, tmp_path: Path, monkeypatch: pytest.
     assert ops(engine.up(bench.stack, build([{"name": "a"}]), {})) == ["create a"]
     assert ops(engine.up(bench.stack, build([{"name": "a"}]), {})) == ["same a"]
     keys = [found["Key"] for found in client.list_objects_v2(Bucket="states", Prefix="agents/")["Contents"]]
-    assert keys == [f"agents/shop/dev/{name}" for name in ("history/00000001", "lock.json", "state.json")]
+    assert keys == [
+        f"agents/shop/dev/{name}" for name in ("history/00000001", "lock.json", "state.json", "state.json.bak")
+    ]
     assert ops(engine.destroy(bench.stack)) == ["delete a"]
 
     elsewhere = EmbeddedEngine(bench.engine._registry, environment={"BEDPLATE_STATE": "s3://nowhere"})

@@ -77,7 +77,8 @@ class Bucket:
                 continue  # its run has ended while we read
             found = self._objects.get(STATE)
             self._state, self._tag = (found.data, found.tag) if found else (None, "")
-            return Files(self._state, journal)
+            remains = found is None and self._objects.get(BACKUP) is not None
+            return Files(self._state, journal, remains=remains)
         raise unusable(self.label, "the journal changes faster than it can be read")
 
     def _read_journal(self) -> bytes:

@@ -17,7 +17,6 @@ from bedplate.engine.api import StackRef
 from bedplate.engine.files import append_lines, fsync_folder, read_file, write_all, write_failed, write_file
 from bedplate.engine.journal import Log
 from bedplate.engine.lock import held
-from bedplate.engine.secrets import KEY_FILE
 
 STATE, BACKUP, JOURNAL, HISTORY, LOCK = "state.json", "state.json.bak", "journal.jsonl", "history.jsonl", "lock.json"
 SUMS: Final = "state.json.sha256"
@@ -43,6 +42,8 @@ class Files:
     intact: bool = True
     mark: str = ""
     written: str = ""
+    remains: bool = False
+    """There is no state, though something beside it was left by one."""
 
 
 class Place(Protocol):
@@ -126,7 +127,8 @@ class Folder:
         mark = marks[0].removeprefix(_MARK).decode(errors="replace") if marks else ""
         written = [line.split(b" ")[0] for line in self._lines() if line.endswith(b"  " + STATE.encode())]
         sum = written[0].decode(errors="replace") if written else ""
-        return Files(state, journal or b"", self._intact(state), mark, sum)
+        remains = state is None and (bool(written) or any((self._folder / name).exists() for name in (BACKUP, PAST)))
+        return Files(state, journal or b"", self._intact(state), mark, sum, remains)
 
     def _lines(self) -> list[bytes]:
         return (read_file(self._folder / SUMS) or b"").splitlines()
@@ -151,12 +153,13 @@ class Folder:
         try:
             write_file(temporary, data)
             backup = self.backup() if over_damage else read_file(path)
+            if backup is None:
+                # A copy and no link: whatever happens to the bytes of one leaves the other. Before the sums, so that
+                # whatever names a state that is not there yet has it beside it.
+                self._back_up(lambda made: write_file(made, data))
             write_file(sums, _sums(data, data if backup is None else backup))
             sums.replace(path.with_name(SUMS))
-            if backup is None:
-                # A copy and no link: whatever happens to the bytes of one leaves the other.
-                self._back_up(lambda made: write_file(made, data))
-            elif not over_damage:
+            if backup is not None and not over_damage:
                 self._back_up(lambda made: os.link(path, made))
             temporary.replace(path)
             fsync_folder(self._folder)
@@ -217,8 +220,11 @@ class Folder:
         return str(kept)
 
     def erase(self) -> None:
-        """Remove all that belongs to the state."""
-        for name in (STATE, SUMS, BACKUP, PAST, KEY_FILE):
+        """Remove all that belongs to the state, which goes last: nothing must name one that is gone.
+
+        The key stays, for what was exported.
+        """
+        for name in (SUMS, BACKUP, PAST, STATE):
             (self._folder / name).unlink(missing_ok=True)
         fsync_folder(self._folder)
 

@@ -17,7 +17,7 @@ from bedplate.engine.journal import DamagedJournal, Record, read_journal
 from bedplate.engine.places import BACKUP, JOURNAL, PAST, STATE, SUMS, Place
 from bedplate.engine.secrets import Keyring
 from bedplate.engine.state import Change, PendingOperation, Settle, Snapshot
-from bedplate.engine.storage import Ledger, cut, decoded, encoded, load, lost, note, parse
+from bedplate.engine.storage import Ledger, cut, decoded, encoded, load, lost, missing, note, parse
 from bedplate.problems import BedplateError, Problem
 
 
@@ -33,8 +33,9 @@ class Damage:
     state: bytes | None = None
     past: Record | None = None
     record: Record | None = None
-    state_damaged: bool = False
     journal_damaged: bool = False
+    wrong: str = ""
+    """What is wrong with `state.json`: `damaged` or `missing`."""
 
     @property
     def base(self) -> str:
@@ -64,8 +65,10 @@ def examine(place: Place) -> Damage:
             "the whole file is set aside"
         )
         found = replace(found, record=error.whole, journal_damaged=True, actions=(what,))
-    if files.state is not None and not (files.intact and _readable(place, files.state)):
-        found = _vouched(place, found) or _from_backup(place, found, files.written)
+    if missing(files, found.record):
+        found = _from_backup(place, found, files.written, "missing")
+    elif files.state is not None and not (files.intact and _readable(place, files.state)):
+        found = _vouched(place, found) or _from_backup(place, found, files.written, "damaged")
     return _fitting(found)
 
 
@@ -89,12 +92,12 @@ def _readable(place: Place, data: bytes) -> bool:
     return True
 
 
-def _from_backup(place: Place, found: Damage, written: str) -> Damage:
+def _from_backup(place: Place, found: Damage, written: str, what: str) -> Damage:
     backup = place.backup()
-    found = replace(found, state=backup, state_damaged=True)
+    found = replace(found, state=backup, wrong=what)
     past = _past(place, found, written)
     if past is None and (backup is None or not _readable(place, backup)):
-        raise lost(place, f"there is no whole {BACKUP} to make it from again either")
+        raise lost(place, f"there is no whole {BACKUP} to make it from again either", what)
     if past is not None:
         sources = PAST if backup is None else f"{BACKUP} and {PAST}"
         how = f"it is made again from {sources}, and nothing is lost"
@@ -104,7 +107,8 @@ def _from_backup(place: Place, found: Damage, written: str) -> Damage:
         how = f"{BACKUP}, the state before the last update, takes its place"
     else:
         how = f"{BACKUP}, the state before the last update (a copy of it after the first one), takes its place"
-    return replace(found, past=past, actions=(*found.actions, f"{STATE} is damaged: {how}; it is set aside"))
+    kept = "; it is set aside" if what == "damaged" else ""
+    return replace(found, past=past, actions=(*found.actions, f"{STATE} is {what}: {how}{kept}"))
 
 
 def _past(place: Place, found: Damage, written: str) -> Record | None:
@@ -142,14 +146,14 @@ def mend(
             return ()
         update = begun.ended("succeeded", clock(), {})
         data = _state(place, found, version, clock(), environment)
-        kept = [place.set_aside(journal=False)] if found.state_damaged else []
+        kept = [place.set_aside(journal=False)] if found.wrong == "damaged" else []
         if data is not None:
             if found.record and not found.journal_damaged:
                 # Whatever ends this now: the journal says that it stands in the new state.
                 digest = hashlib.sha256(data).hexdigest()
                 place.close_log(found.record.size, found.record.closing(digest, asdict(update)))
-            place.replace(data, over_damage=found.state_damaged)
-            if found.state_damaged:
+            place.replace(data, over_damage=bool(found.wrong))
+            if found.wrong:
                 # Again, so that the backup is a copy of what was made here: the journals do not lead from the old one.
                 place.replace(data)
         if found.journal_damaged:

@@ -57,10 +57,14 @@ def load(place: Place, environment: Mapping[str, str], *, decrypt: bool = True) 
         files = place.read()
         record = read_journal(files.journal, f"{place.label}/{JOURNAL}")
         digest = hashlib.sha256(files.state).hexdigest() if files.state is not None else ""
-        if files.intact and not cut(files, record) and (record is None or digest in {record.base, *record.folded}):
+        if missing(files, record):
+            pass  # Or a first run wrote it after we had looked for it.
+        elif files.intact and not cut(files, record) and (record is None or digest in {record.base, *record.folded}):
             return _loaded(place, environment, record, files, digest, decrypt)
         # A run that is folding right now replaced one file between our two reads: look again.
         time.sleep(0.02 * (attempt + 1))
+    if missing(files, record):
+        raise damaged(place, "the files beside it are those of a stack that has been deployed", "missing")
     if not files.intact:
         raise damaged(place, "its bytes are not those that were written (state.json.sha256)")
     if cut(files, record):
@@ -76,6 +80,11 @@ def load(place: Place, environment: Mapping[str, str], *, decrypt: bool = True) 
             fix="put back the state.json of that time, or set the journal aside with `bedplate state repair`",
         )
     )
+
+
+def missing(files: Files, record: Record | None) -> bool:
+    """Whether there was a state, and it is gone. The journal of a first run stands on none, and holds all there is."""
+    return files.state is None and (files.remains or record is not None) and (record is None or record.base != "")
 
 
 def cut(files: Files, record: Record | None) -> bool:
@@ -129,23 +138,26 @@ def parse(place: Place, data: bytes) -> dict[str, Any]:
     return deployment
 
 
-def damaged(place: Place, detail: str) -> BedplateError:
+def damaged(place: Place, detail: str, how: str = "damaged") -> BedplateError:
     """BP211 for the state in this place."""
     if place.backup() is None and not place.past():
-        return lost(place, detail)
+        return lost(place, detail, how)
     fix = f"`bedplate state repair` says what it can make again from {BACKUP} and the journals, and does it"
-    return _damaged(place, detail, fix)
+    return _damaged(place, detail, fix, how)
 
 
-def lost(place: Place, detail: str) -> BedplateError:
+def lost(place: Place, detail: str, how: str = "damaged") -> BedplateError:
     """BP211 for a state that cannot be made again."""
-    fix = "`bedplate state import` a copy of your own, or remove what it describes by hand and delete the file"
-    return _damaged(place, detail, fix)
+    fix = (
+        "`bedplate state import` a copy of your own; or, to begin anew, remove what it describes by hand and then "
+        f"every file there whose name begins with {STATE} or {JOURNAL}"
+    )
+    return _damaged(place, detail, fix, how)
 
 
-def _damaged(place: Place, detail: str, fix: str) -> BedplateError:
+def _damaged(place: Place, detail: str, fix: str, how: str) -> BedplateError:
     where = Where(f"{place.label}/{STATE}")
-    return BedplateError(Problem("BP211", f"{STATE} is damaged", where=where, detail=detail, fix=fix))
+    return BedplateError(Problem("BP211", f"{STATE} is {how}", where=where, detail=detail, fix=fix))
 
 
 @dataclass

@@ -22,7 +22,7 @@ from typing import Any
 
 from bedplate.engine.files import write_failed
 from bedplate.engine.state import timestamp
-from bedplate.problems import BedplateError, Problem
+from bedplate.problems import BedplateError, Problem, Where
 
 LEASE_SECONDS = 60.0
 
@@ -80,8 +80,25 @@ def is_current(fd: int, path: Path) -> bool:
 
 def _refuse_foreign_lease(fd: int, path: Path, now: float) -> None:
     owner = _read(fd)
-    if owner and owner.get("host") != socket.gethostname() and float(owner.get("expires_at", 0)) > now:
+    if not owner or owner.get("host") == socket.gethostname():
+        return
+    expires = owner.get("expires_at")
+    if not isinstance(expires, int | float):
+        raise _unknown(path)
+    if expires > now:
         raise locked(path.parent.name, owner)
+
+
+def _unknown(path: Path) -> BedplateError:
+    return BedplateError(
+        Problem(
+            "BP210",
+            f"the stack {path.parent.name} is locked by a file that does not say until when",
+            where=Where(str(path)),
+            detail="Another machine may hold the stack, and what it wrote was changed.",
+            fix=f"when no machine that shares the folder runs anything, remove {path.name}",
+        )
+    )
 
 
 def _owner(purpose: str, now: float) -> dict[str, Any]:
@@ -115,7 +132,7 @@ def _renew(fd: int, path: Path, owner: Mapping[str, Any], clock: Callable[[], fl
 def _read(fd: int) -> dict[str, Any]:
     try:
         found = json.loads(os.pread(fd, 65536, 0))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -131,12 +148,13 @@ def _read_patiently(fd: int) -> dict[str, Any]:
 
 def locked(stack: str, owner: Mapping[str, Any]) -> BedplateError:
     """BP210 for a stack that `owner` holds, as its lock says."""
-    who = f"process {owner['pid']} of {owner['user']} on {owner['host']}" if owner else "another process"
+    known = {key: owner.get(key, "unknown") for key in ("pid", "user", "host", "purpose", "started")}
+    who = f"process {known['pid']} of {known['user']} on {known['host']}" if owner else "another process"
     return BedplateError(
         Problem(
             "BP210",
             f"the stack {stack} is locked by {who}",
-            detail=f"it runs `{owner['purpose']}` since {owner['started']}" if owner else "",
+            detail=f"it runs `{known['purpose']}` since {known['started']}" if owner else "",
             fix="wait until it is done, or end that process; the lock goes with it",
         )
     )

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Final
 from bedplate.engine.api import DEFAULTS, EventSink, Options, Outcome, Program, StackRef, Step, Update
 from bedplate.engine.encoding import decode_deployment
 from bedplate.engine.pulumiplace import Place, place_of, throwaway, write_settings
-from bedplate.engine.secrets import KEY_FILE
 from bedplate.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState
 from bedplate.engine.targets import whole
 from bedplate.engine.values import masked
@@ -110,7 +109,6 @@ class PulumiEngine:
             outcome = self._without_program(stack, "destroy", chosen, on_event)
         if not options.targets and not options.excludes:
             self.forget(stack)
-            (stack.folder / KEY_FILE).unlink(missing_ok=True)
         return outcome
 
     def forget(self, stack: StackRef) -> None:

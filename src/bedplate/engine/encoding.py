@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from bedplate.engine.state import (
     timestamp,
 )
 from bedplate.engine.values import MASK, SECRET_SIGNATURE, Secret
+from bedplate.problems import BedplateError, Problem
 
 # Field of ResourceState → key of the format, for what is left out when it is empty.
 _OPTIONAL = {
@@ -65,8 +67,8 @@ def encode_resource(resource: ResourceState, keys: Keyring | None) -> dict[str, 
     raw: dict[str, Any] = {"urn": resource.urn, "custom": resource.custom, "type": resource.type, **resource.extra}
     if resource.id:
         raw["id"] = resource.id
-    raw["inputs"] = _encode(resource.inputs, keys)
-    raw["outputs"] = _encode(resource.outputs, keys)
+    raw["inputs"] = _encode_all(resource, "inputs", keys)
+    raw["outputs"] = _encode_all(resource, "outputs", keys)
     raw |= {key: getattr(resource, name) for name, key in _OPTIONAL.items() if getattr(resource, name)}
     raw |= {key: list(getattr(resource, name)) for name, key in _LISTS.items() if getattr(resource, name)}
     if resource.replacement_trigger is not None:
@@ -100,6 +102,38 @@ def _present(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: raw[key] for name, key in _OPTIONAL.items() if key in raw} | lists
 
 
+def _encode_all(resource: ResourceState, which: str, keys: Keyring | None) -> dict[str, Any]:
+    """Its inputs or outputs. Raises BedplateError BP205 or BP207 that names what JSON has nothing for."""
+    raw = {}
+    for name, value in getattr(resource, which).items():
+        try:
+            raw[name] = _encode(value, keys)
+        except _UnwritableError as error:
+            made = which == "outputs" and resource.custom
+            fix = f"mend the resource type {resource.type}" if made else "give it a value that JSON has"
+            what = f"{resource.name}: {which[:-1]} {name} holds {error}, which no state can"
+            raise BedplateError(Problem("BP207" if made else "BP205", what, detail=resource.urn, fix=fix)) from error
+    return raw
+
+
+class _UnwritableError(ValueError):
+    """Says what JSON has nothing for."""
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case None | bool() | str():
+            return value
+        case int() | float() if abs(value) <= sys.float_info.max:
+            return value
+        case float():
+            raise _UnwritableError(str(value))
+        case int():
+            raise _UnwritableError("a number beyond every float")
+        case _:
+            raise _UnwritableError(f"a {type(value).__name__}")
+
+
 def _encode(value: Any, keys: Keyring | None) -> Any:
     match value:
         case Secret():
@@ -113,7 +147,7 @@ def _encode(value: Any, keys: Keyring | None) -> Any:
         case list() | tuple():
             return [_encode(item, keys) for item in value]
         case _:
-            return value
+            return _plain(value)
 
 
 def _decode(value: Any, keys: Keyring | None) -> Any:

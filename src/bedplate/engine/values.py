@@ -40,6 +40,8 @@ _SENTINELS: Final = {
     "e48ece36-62e2-4504-bad9-02848725956a",
     "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
 }
+_DIGITS: Final = 1e21
+"""From here on a number is written with an exponent, as Pulumi does: its digits say nothing more."""
 _REFUSED: Final = {"d0e6a833031e9bbcd3f4e8bde6ca49a4": "an output value"}
 
 
@@ -64,7 +66,7 @@ def from_value(value: Any) -> Any:
         case "number_value":
             # The wire knows doubles only; a whole number was an integer in every program that matters.
             number = value.number_value
-            return int(number) if number.is_integer() else number
+            return int(number) if number.is_integer() and abs(number) < _DIGITS else number
         case "bool_value":
             return value.bool_value
         case "list_value":

@@ -9,6 +9,7 @@ import pytest
 
 from bedplate.engine import EmbeddedEngine
 from bedplate.engine.bucket import Bucket
+from bedplate.engine.places import Folder
 from engine_cloud import Bench, bench_in, ops, refused
 from engine_objects import FakeObjects
 
@@ -88,11 +89,28 @@ def test_an_import_takes_the_place_of_a_missing_state(tmp_path: Path) -> None:
     assert {step.op for step in bench.up(last).steps} == {"same"}
 
 
-def test_a_destroyed_stack_begins_anew(tmp_path: Path) -> None:
-    """What a destroy leaves, however far it came with its own files, names no state that is not there."""
+@pytest.mark.parametrize("gone", range(5))
+def test_a_destroyed_stack_begins_anew(gone: int, tmp_path: Path) -> None:
+    """Also where a crash left the rest of its files: none that is there names a state that is not."""
     bench = bench_in(tmp_path)
     deployed(bench, 3, 2)
-    bench.engine.destroy(bench.stack)
+    files = {path.name: path for path in bench.stack.folder.iterdir()}
+    left: list[dict[str, bytes]] = []
+
+    class Watched(Folder):
+        """A folder that keeps what is there before each file of a destroyed stack is removed."""
+
+        def erase(self) -> None:
+            whole = {name: path.read_bytes() for name, path in files.items() if path.exists()}
+            order = ["state.json.sha256", "state.json.bak", "journal.jsonl.bak", "state.json"]
+            left.append({name: data for name, data in whole.items() if name not in order[:gone]})
+            super().erase()
+
+    engine = EmbeddedEngine(bench.engine._registry, environment={}, place=lambda stack: Watched(stack.folder))
+    engine.destroy(bench.stack)
+    assert [path.name for path in bench.stack.folder.iterdir()] == ["history.jsonl"]
+    for name, data in left[0].items():
+        files[name].write_bytes(data)
     assert ops(bench.up([{"name": "a"}])) == ["create a"]
 
 

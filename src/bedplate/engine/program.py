@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bedplate.engine import circles
 from bedplate.engine.api import EventSink, Program
 from bedplate.engine.deployment import Deployment
 from bedplate.engine.goals import StackId, unsupported
@@ -44,6 +45,9 @@ def run(
     try:
         with _UNCOLLECTED:
             context.run(_run, program, deployment, config, preview, on_event)
+    except SystemExit as error:
+        # One that a task of the program has raised.
+        raise BedplateError(*deployment.problems, *_exited(error).problems) from error
     except Exception as error:
         # The SDK awaits registrations last first, so its exception may be a follow-up; ours are in order.
         if deployment.problems:
@@ -85,12 +89,14 @@ _UNCOLLECTED = _Uncollected()
 def _run(
     program: Program, deployment: Deployment, config: Mapping[str, str], preview: bool, on_event: EventSink | None
 ) -> None:
+    import pulumi.runtime.resource_cycle_breaker as breaker
     import pulumi.runtime.settings as sdk
     from pulumi.runtime.config import set_all_config
     from pulumi.runtime.stack import run_in_stack
 
     from bedplate.engine.monitor import EngineService, Monitor
 
+    circles.install(breaker)
     stack = deployment.stack
     sdk.ROOT.set(None)
     sdk.configure(
@@ -109,7 +115,10 @@ def _run(
 
     async def main() -> None:
         # A coroutine, because the SDK rescans all tasks after a plain function.
-        program()
+        try:
+            program()
+        except SystemExit as error:
+            raise _exited(error) from error
         await asyncio.sleep(0)
 
     async def host() -> None:
@@ -146,6 +155,13 @@ def explained(error: Exception) -> BedplateError:
             detail="\n".join(lines[1:]),
         )
     )
+
+
+def _exited(error: SystemExit) -> BedplateError:
+    """A program that ended itself has not said all that it wants, whatever status it gave."""
+    summary = f"the program ended itself with sys.exit({error.code!r})"
+    fix = "return from the program instead, or raise an exception"
+    return BedplateError(Problem("BP201", summary, where=_place(error), fix=fix))
 
 
 def _place(error: BaseException) -> Where | None:

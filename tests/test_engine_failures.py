@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from bedplate.engine import Created, EmbeddedEngine, Properties, StackRef
 from bedplate.problems import BedplateError, Problem
-from engine_cloud import Bench, Cloud, Thing, bench_in, build, refused
+from engine_cloud import Bench, Cloud, Thing, bench_in, build, ops, refused
 
 TESTS = Path(__file__).parent
 
@@ -142,17 +142,25 @@ def test_ctrl_c_lets_the_running_step_finish_and_starts_no_other(tmp_path: Path)
     }
 
 
-def test_a_replacement_that_keeps_its_id_is_not_deleted_with_the_old_copy(tmp_path: Path) -> None:
-    """A type with ids of its own choosing may replace in place: there is then no old copy to delete."""
+class _Regional(Thing):
+    """Names of the caller's choosing: the id is the name, in each zone."""
 
-    class Fixed(Thing):
-        def create(self, news: Properties) -> Created:
-            self.cloud.things[news["name"]] = dict(news)
-            return Created(news["name"], dict(news))
+    def create(self, news: Properties) -> Created:
+        self.cloud.things[f"{news['zone']}/{news['name']}"] = dict(news)
+        return Created(news["name"], dict(news))
 
+    def delete(self, id: str, outputs: Properties) -> None:
+        del self.cloud.things[f"{outputs['zone']}/{id}"]
+
+
+def test_a_replacement_that_has_the_same_id_deletes_the_old_copy(tmp_path: Path) -> None:
+    """Where a type's ids are names, the old resource goes as announced, and what was made in its stead stays."""
     cloud = Cloud()
-    engine = EmbeddedEngine({Thing.type: Fixed(cloud)}, environment={})
+    engine = EmbeddedEngine({Thing.type: _Regional(cloud)}, environment={})
     stack = StackRef("shop", "dev", tmp_path / "dev")
-    for zone in "xy":
-        engine.up(stack, build([{"name": "a", "props": {"zone": zone}}]), {})
-    assert [t["zone"] for t in cloud.things.values()] == ["y"]
+    engine.up(stack, build([{"name": "a", "props": {"zone": "eu"}}]), {})
+    program = build([{"name": "a", "props": {"zone": "us"}}])
+    announced = ops(engine.preview(stack, program, {}))
+    assert ops(engine.up(stack, program, {})) == announced
+    assert announced == ["create-replacement a", "replace a", "delete-replaced a"]
+    assert list(cloud.things) == ["us/a"]

@@ -19,14 +19,11 @@ from bedplate.engine.operations import Operations, protected
 from bedplate.engine.paths import keep_old
 from bedplate.engine.provider import UNKNOWN, Diff, DiffKind, Resource
 from bedplate.engine.providing import Providers
-from bedplate.engine.state import ResourceState
+from bedplate.engine.refreshing import refreshed
+from bedplate.engine.state import INIT_ERRORS, REFRESH_FIRST, TAINT, ResourceState
 from bedplate.engine.taking import adopt, is_import
 from bedplate.engine.values import annotate, contains, plain, seal
 from bedplate.problems import BedplateError, Problem
-
-INIT_ERRORS = "initErrors"
-TAINT = "taint"
-"""Field of a resource that `pulumi state taint` has marked: it is replaced by the next update."""
 
 
 @dataclass
@@ -51,6 +48,9 @@ class Decider:
         if is_import(goal, old):
             imported = adopt(self.operations, resource, wanted, goal.import_id, old)
             return self._change(resource, goal, wanted, imported, imported=True)
+        if old is not None and old.managed and old.extra.get(REFRESH_FIRST):
+            # Gone, it is made again under its name: its entry stays until then, for what refers to it.
+            old = refreshed(self.operations, self.operations.instances.resource(old), old)
         if old is None:
             return self.operations.create(resource, _checked(resource, wanted, goal.inputs, None))
         if old.external or old.pending_replacement or not old.custom:

@@ -17,7 +17,7 @@ from bedplate.engine.aliases import alias_urns
 from bedplate.engine.api import DEFAULTS, Event, Options
 from bedplate.engine.deciding import Decider, carried
 from bedplate.engine.diffing import diff_properties, same
-from bedplate.engine.faults import problems_of
+from bedplate.engine.faults import hushed, problems_of
 from bedplate.engine.goals import Goal, StackId
 from bedplate.engine.hooks import Moment
 from bedplate.engine.operations import Operations, protected
@@ -185,10 +185,15 @@ class Deployment:
             self.turned_away = True
             raise
         except Exception as error:
-            self.fail(problems_of(goal.name, goal.type, error))
+            urn = self.stack.urn(goal.parent, goal.type, goal.name)
+            wanted = ResourceState(urn, goal.type, goal.custom, inputs=goal.inputs)
+            quiet = hushed(error, wanted, self.snapshot.live(urn) or wanted)
+            self.fail(problems_of(goal.name, goal.type, quiet))
             if self.admission.keep_going:
-                raise self.admission.failed(self.stack.urn(goal.parent, goal.type, goal.name), goal) from error
-            raise
+                raise self.admission.failed(urn, goal) from error
+            if quiet is error:
+                raise
+            raise quiet from None
 
     def fail(self, problems: tuple[Problem, ...]) -> None:
         """Remember what went wrong and turn later registrations away."""

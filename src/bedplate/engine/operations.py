@@ -9,16 +9,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from bedplate.engine.api import Event, EventSink, Step
-from bedplate.engine.faults import problems_of
+from bedplate.engine.faults import hushed, problems_of
 from bedplate.engine.hooks import Hooks, Moment
 from bedplate.engine.instances import Instances
 from bedplate.engine.ordering import delete_in_order
 from bedplate.engine.provider import UNKNOWN, Created, Diff, Incomplete, Resource, Unsettled
 from bedplate.engine.running import Run, Stopped
 from bedplate.engine.state import (
+    INIT_ERRORS,
     Begin,
     Change,
     Drop,
@@ -101,18 +102,17 @@ class Operations:
             else:
                 made, failure = self._made("creating", moment, lambda: resource.create(plain(new.inputs)))
                 outputs, new_id = made.outputs, made.id
-            state = self.stamp(_came_up(replace(new, id=new_id, outputs=self.marked(resource, new, outputs)), failure))
-            # A type that gave the new one the old one's id has replaced it already: deleting the old would delete both.
-            # Under another provider the same id is another thing.
-            stays = replaced and (replaced.id, replaced.provider) != (new_id, new.provider)
-            marks = [Mark(new.urn)] if stays else []
+            state, failure = _came_up(replace(new, id=new_id, outputs=self.marked(resource, new, outputs)), failure)
+            state = self.stamp(state)
+            # Also where the new one has the old one's id: only its type knows whether that is the same thing.
+            marks = [Mark(new.urn)] if replaced else []
             self.record(*marks, Put(state), Settle(new.urn))
             if failure is not None:
                 raise failure
             self.after(replace(moment, new=state))
             return state
 
-        return self.perform(step, make)
+        return self.perform(step, make, new, replaced or new)
 
     def update(self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff) -> ResourceState:
         """Change a resource in place."""
@@ -127,14 +127,15 @@ class Operations:
             else:
                 made, failure = self._made("updating", moment, lambda: Created(old.id, resource.update(*arguments)))
                 outputs = made.outputs
-            state = self.stamp(_came_up(replace(new, outputs=self.marked(resource, new, outputs)), failure))
+            state, failure = _came_up(replace(new, outputs=self.marked(resource, new, outputs)), failure)
+            state = self.stamp(state)
             self.record(Put(state), Settle(new.urn))
             if failure is not None:
                 raise failure
             self.after(replace(moment, new=state))
             return state
 
-        return self.perform(step_of("update", new, diff, old), change)
+        return self.perform(step_of("update", new, diff, old), change, new, old)
 
     def replace(
         self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff, *, gone: bool = False
@@ -166,7 +167,7 @@ class Operations:
             self.record(Put(state))
             return state
 
-        return self.perform(step_of(op, new, diff), put)
+        return self.perform(step_of(op, new, diff), put, new)
 
     def delete(
         self, resource: Resource | None, old: ResourceState, op: Op = "delete", *, replacing: bool = False
@@ -191,7 +192,7 @@ class Operations:
             self.record(end, Settle(old.urn))
             hooks(replace(moment, over=True))
 
-        self.perform(step_of(op, old, NO_DIFF, old, gone=True), remove)
+        self.perform(step_of(op, old, NO_DIFF, old, gone=True), remove, old)
 
     def delete_all(self, doomed: list[ResourceState], *, keep_going: bool = False) -> None:
         """Remove resources, dependents first, independent ones at once.
@@ -246,12 +247,25 @@ class Operations:
         marked: Mapping[str, Any] = annotate(seal(outputs, names), new.inputs)
         return marked
 
-    def perform(self, step: Step, body: Callable[[], T]) -> T:
-        """Carry out a step, when there is room for it. Raises Stopped where none may begin any more."""
+    def perform(self, step: Step, body: Callable[[], T], *states: ResourceState) -> T:
+        """Carry out a step, when there is room for it. Raises Stopped where none may begin any more.
+
+        No error tells the secrets of `states`, the resource as it is wanted and as it was.
+        """
+
+        def spoken() -> T:
+            try:
+                return body()
+            except Stopped:
+                raise
+            except Exception as error:
+                if (quiet := hushed(error, *states)) is error:
+                    raise
+                raise quiet from None
 
         def performed() -> T:
             with _Running(self, step):
-                return body()
+                return spoken()
 
         if not self.preview:
             return self.run.step(performed)
@@ -259,11 +273,12 @@ class Operations:
         return performed()
 
 
-def _came_up(state: ResourceState, failure: Incomplete | None) -> ResourceState:
-    """The resource with what it failed with, so that the next run tries an update."""
+def _came_up(state: ResourceState, failure: Incomplete | None) -> tuple[ResourceState, Incomplete | None]:
+    """The resource with what it failed with, so that the next run tries an update; and the error to raise then."""
     if failure is None:
-        return state
-    return replace(state, extra={**state.extra, "initErrors": [problem.summary for problem in failure.problems]})
+        return state, None
+    error = cast(Incomplete, hushed(failure, state))
+    return replace(state, extra={**state.extra, INIT_ERRORS: [problem.summary for problem in error.problems]}), error
 
 
 @dataclass(frozen=True)

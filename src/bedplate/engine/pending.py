@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bedplate.engine.api import Event
-from bedplate.engine.faults import problems_of
+from bedplate.engine.faults import hushed, problems_of
 from bedplate.engine.operations import Operations
 from bedplate.engine.provider import Resource
 from bedplate.engine.running import Stopped
@@ -38,7 +38,7 @@ def resolve(operations: Operations) -> None:
             raise
         except Exception as error:  # noqa: BLE001 - see below
             # Whatever a provider raises: a command that died of it would leave no way on.
-            reasons = BedplateError(*problems_of(name, pending.resource.type, error))
+            reasons = BedplateError(*problems_of(name, pending.resource.type, hushed(error, pending.resource)))
             operations.emit(Event("log", message=f"{name}: {doing} was interrupted and cannot be settled: {reasons}"))
         else:
             operations.emit(Event("log", message=f"{name}: {doing} was interrupted; {found}"))
@@ -76,7 +76,7 @@ def _resolve(operations: Operations, pending: PendingOperation) -> str:
             state = replace(new, id=made.id, outputs=_marked(resource, new, made.outputs))
             old = operations.ledger.snapshot.live(new.urn)
             # A replacement that died: the copy it replaces is still live and has to go at the end.
-            marks = (Mark(old.urn),) if old and not old.pending_replacement and old.id != made.id else ()
+            marks = (Mark(old.urn),) if old and not old.pending_replacement else ()
             operations.ledger.record(*marks, Put(operations.stamp(state)), Settle(new.urn))
             return f"it was created again as {made.id}"
         case "updating":

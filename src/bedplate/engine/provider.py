@@ -128,14 +128,15 @@ class Property:
 
 
 class Incomplete(BedplateError):
-    """What `create` and `update` raise where the resource exists, but did not come up as it should.
+    """What `create`, `update` and `read` raise where the resource exists, but did not come up as it should.
 
-    The engine records `created` with the reasons, and fails; the next run updates the resource.
+    The engine records `created` with the reasons, and fails, but for a refresh; the next update tries again. `inputs`
+    are for `read`.
     """
 
-    def __init__(self, created: Created, *problems: Problem) -> None:
+    def __init__(self, created: Created, *problems: Problem, inputs: Properties | None = None) -> None:
         super().__init__(*problems)
-        self.created = created
+        self.created, self.inputs = created, inputs or {}
 
 
 class Unsettled(BedplateError):
@@ -187,7 +188,11 @@ class Resource(ABC):
 
     @abstractmethod
     def delete(self, id: str, outputs: Properties) -> None:
-        """Remove it. Succeeds when it is already gone."""
+        """Remove it. Succeeds when it is already gone.
+
+        A replacement is made before the old resource is deleted, also where both have one id. A type whose `create`
+        takes the old one's place puts a mark into the outputs, and removes nothing that has another one by now.
+        """
 
     def preview_outputs(self, news: Properties, old_outputs: Properties | None) -> Properties:
         """Outputs as far as they are known before the change. The default: inputs, and UNKNOWN for the rest.

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from bedplate.engine.api import Event, Step
 from bedplate.engine.diffing import diff_properties
+from bedplate.engine.faults import hushed
 from bedplate.engine.operations import Operations
 from bedplate.engine.ordering import in_any_order
-from bedplate.engine.provider import Diff, ReadResult, Resource
-from bedplate.engine.state import PROVIDER_PREFIX, Change, Drop, Put, ResourceState
+from bedplate.engine.provider import Diff, Incomplete, ReadResult, Resource
+from bedplate.engine.state import INIT_ERRORS, PROVIDER_PREFIX, Change, Drop, Put, ResourceState
 from bedplate.engine.steps import step_of
 from bedplate.engine.targets import Selection
 from bedplate.engine.values import annotate, plain
@@ -33,7 +34,7 @@ def refresh(operations: Operations, selection: Selection, find: Find, *, keep_go
     gone: list[ResourceState] = []
 
     def look(old: ResourceState) -> None:
-        if not _look(operations, find(old), old):
+        if refreshed(operations, find(old), old) is None:
             gone.append(old)
 
     try:
@@ -51,28 +52,42 @@ def _readable(resource: ResourceState) -> bool:
     return resource.custom and not resource.type.startswith(PROVIDER_PREFIX) and not resource.pending_replacement
 
 
-def _look(operations: Operations, resource: Resource, old: ResourceState) -> bool:
-    """Read one resource and record what differs; False where it is gone."""
+def refreshed(operations: Operations, resource: Resource, old: ResourceState) -> ResourceState | None:
+    """Read one resource and record what differs; None where it is gone, which is not recorded."""
     operations.emit(Event("started", step_of("refresh", old, old=old)))
     try:
-        found = resource.read(old.id, plain(old.inputs), plain(old.outputs))
-        new = None if found is None else _seen(operations, resource, old, found)
+        new = _seen(operations, resource, old)
     except Exception as error:
-        operations.emit(Event("failed", step_of("refresh", old, old=old), str(error)))
-        raise
+        quiet = hushed(error, old)
+        operations.emit(Event("failed", step_of("refresh", old, old=old), str(quiet)))
+        if quiet is error:
+            raise
+        raise quiet from None
     diff = Diff(note=GONE) if new is None else _drift(old, new)
     if new is not None and new != old:
         operations.record(Put(operations.stamp(new)))
     step: Step = step_of("refresh", new or old, diff, old, gone=new is None)
     operations.emit(Event("done", step))
-    return new is not None
+    return new
 
 
-def _seen(operations: Operations, resource: Resource, old: ResourceState, found: ReadResult) -> ResourceState:
+def _seen(operations: Operations, resource: Resource, old: ResourceState) -> ResourceState | None:
+    """The resource as it is now, with what is wrong with it where it exists and did not come up; None for none."""
+    reasons: list[str] = []
+    try:
+        found = resource.read(old.id, plain(old.inputs), plain(old.outputs))
+    except Incomplete as error:
+        made, unwell = error.created, cast(Incomplete, hushed(error, old))
+        found, reasons = ReadResult(made.id, error.inputs, made.outputs), [each.summary for each in unwell.problems]
+        operations.emit(Event("log", message=f"{old.name} exists and is not well: {'; '.join(reasons)}"))
+    if found is None:
+        return None
+    extra = {key: value for key, value in old.extra.items() if key != INIT_ERRORS}
+    state = replace(old, extra={**extra, INIT_ERRORS: reasons} if reasons else extra)
     # A type that does not say which inputs it would have been made with keeps those it was made with.
     inputs = annotate(found.inputs, old.inputs) if found.inputs and not old.external else old.inputs
-    seen = replace(old, inputs=inputs, id=old.id if old.delete else found.id)
-    return replace(seen, outputs=operations.marked(resource, seen, found.outputs))
+    state = replace(state, inputs=inputs, id=old.id if old.delete else found.id)
+    return replace(state, outputs=operations.marked(resource, state, found.outputs))
 
 
 def _drift(old: ResourceState, new: ResourceState) -> Diff:

@@ -184,13 +184,18 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         with _told(context):
             resource = self._resource(request)
             inputs, outputs = from_struct(request.inputs), from_struct(request.properties)
-            found = resource.read(request.id, plain(inputs), plain(outputs))
+            known = {**outputs, **inputs}
+            try:
+                found = resource.read(request.id, plain(inputs), plain(outputs))
+            except Incomplete as error:
+                marked = Created(error.created.id, _marked(resource, error.created.outputs, known))
+                raise Incomplete(marked, *error.problems, inputs=annotate(dict(error.inputs), inputs)) from error
             if found is None:
                 return provider_pb2.ReadResponse()
             return provider_pb2.ReadResponse(
                 id=found.id,
                 inputs=to_struct(annotate(dict(found.inputs), inputs)),
-                properties=to_struct(_marked(resource, found.outputs, {**outputs, **inputs})),
+                properties=to_struct(_marked(resource, found.outputs, known)),
             )
 
     def Update(self, request: Any, context: Any) -> Any:

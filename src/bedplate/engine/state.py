@@ -12,6 +12,13 @@ from typing import Any, Final
 
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
 PROVIDER_PREFIX: Final = "pulumi:providers:"
+# Fields of other engines, and of this one, that stand in `ResourceState.extra`.
+INIT_ERRORS: Final = "initErrors"
+"""Why a resource that exists did not come up: the next update tries again, whatever differs."""
+TAINT: Final = "taint"
+"""What `pulumi state taint` has marked is replaced by the next update."""
+REFRESH_FIRST: Final = "refreshBeforeUpdate"
+"""The resource is read before every update, because its provider has said that it changes by itself."""
 
 
 @dataclass(frozen=True)

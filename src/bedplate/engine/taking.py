@@ -35,7 +35,7 @@ def get(operations: Operations, resource: Resource, wanted: ResourceState, old: 
             state = replace(state, created=old.created, modified=old.modified)
         return _recorded(operations, state, old, [Mark(wanted.urn)] if relieved else [])
 
-    state = operations.perform(step_of("read-replacement" if relieved else "read", wanted), look)
+    state = operations.perform(step_of("read-replacement" if relieved else "read", wanted), look, wanted)
     if relieved:
         operations.emit(Event("done", step_of("replace", state, old=old)))
     return state
@@ -65,7 +65,7 @@ def adopt(
         marks: list[Change] = [Mark(wanted.urn)] if old is not None and replaced and old.id != state.id else []
         return _recorded(operations, state, None, marks)
 
-    state = operations.perform(step_of("import-replacement" if replaced else "import", wanted), look)
+    state = operations.perform(step_of("import-replacement" if replaced else "import", wanted), look, wanted)
     if replaced:
         operations.emit(Event("done", step_of("replace", state, old=old)))
     return state

@@ -56,7 +56,7 @@ class Functions:
         state = self._deployment.lookup(urn)
         if state is None:
             raise unsupported(f"looking up {urn}, which this program has not registered,")
-        return {"urn": urn, "id": state.id, "state": {**state.inputs, **state.outputs}}
+        return {"urn": urn, "id": state.id, "state": {**state.inputs, **state.outputs}, "provider": state.provider}
 
 
 def _failures(found: Invoked) -> list[Any]:

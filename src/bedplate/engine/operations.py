@@ -6,6 +6,7 @@ before and after each call; a `Step` for each, and events. It decides nothing ab
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,7 @@ from bedplate.engine.state import (
 )
 from bedplate.engine.steps import NO_DIFF, Op, delete_op, step_of
 from bedplate.engine.storage import Ledger
-from bedplate.engine.values import annotate, contains, plain, seal
+from bedplate.engine.values import annotate, contains, masked, plain, seal
 from bedplate.problems import BedplateError, Problem
 
 T = TypeVar("T")
@@ -100,7 +101,7 @@ class Operations:
             if self.preview:
                 outputs, new_id, failure = resource.preview_outputs(plain(new.inputs), None), "", None
             else:
-                made, failure = self._made("creating", moment, lambda: resource.create(plain(new.inputs)))
+                made, failure = self._made("creating", moment, lambda: self.create_at(resource, new))
                 outputs, new_id = made.outputs, made.id
             state, failure = _came_up(replace(new, id=new_id, outputs=self.marked(resource, new, outputs)), failure)
             state = self.stamp(state)
@@ -113,6 +114,19 @@ class Operations:
             return state
 
         return self.perform(step, make, new, replaced or new)
+
+    def create_at(self, resource: Resource, new: ResourceState) -> Created:
+        """Call `create`. Raises Unsettled where it gives no id: what it made is there, and cannot be found by it."""
+        failure: Incomplete | None = None
+        try:
+            made = resource.create(plain(new.inputs))
+        except Incomplete as error:
+            made, failure = error.created, error
+        if not isinstance(made.id, str) or not made.id:
+            raise Unsettled(_nameless(new, made.id, self.marked(resource, new, made.outputs))) from failure
+        if failure is not None:
+            raise failure
+        return made
 
     def update(self, resource: Resource, old: ResourceState, new: ResourceState, diff: Diff) -> ResourceState:
         """Change a resource in place."""
@@ -271,6 +285,15 @@ class Operations:
             return self.run.step(performed)
         self.run.require_going()
         return performed()
+
+
+def _nameless(new: ResourceState, id: object, outputs: Mapping[str, Any]) -> Problem:
+    return Problem(
+        "BP207",
+        f"{new.name}: {new.type} made it and gave it the id {id!r}, which is no text that it could be found by",
+        detail=f"{new.urn}, made with the outputs {json.dumps(masked(outputs), default=repr)}",
+        fix="this is a bug in the resource type; once it is mended, the next `up` settles what was made",
+    )
 
 
 def _came_up(state: ResourceState, failure: Incomplete | None) -> tuple[ResourceState, Incomplete | None]:

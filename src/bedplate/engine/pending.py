@@ -72,7 +72,7 @@ def _resolve(operations: Operations, pending: PendingOperation) -> str:
         case "creating" if new.id:
             return _look(operations, resource, new)
         case "creating":
-            made = resource.create(plain(new.inputs))
+            made = operations.create_at(resource, new)
             state = replace(new, id=made.id, outputs=_marked(resource, new, made.outputs))
             old = operations.ledger.snapshot.live(new.urn)
             # A replacement that died: the copy it replaces is still live and has to go at the end.

@@ -81,6 +81,8 @@ def _from_map(properties: dict[str, Any]) -> Any:
     signature = properties.get(SIGNATURE)
     if signature is None:
         return properties
+    if not isinstance(signature, str):
+        raise BedplateError(Problem("BP202", f"a value in a property has a signature that is no text: {signature!r}"))
     if signature == SECRET_SIGNATURE:
         inner = properties.get("value")
         return inner if isinstance(inner, Secret) else Secret(inner)
@@ -89,7 +91,7 @@ def _from_map(properties: dict[str, Any]) -> Any:
     if signature == RESOURCE_SIGNATURE:
         # As Pulumi does for whoever does not take references: a custom resource is its id, a component its URN.
         return properties["id"] if "id" in properties else properties["urn"]
-    what = _REFUSED.get(str(signature), "a value with an unknown signature")
+    what = _REFUSED.get(signature, "a value with an unknown signature")
     raise BedplateError(Problem("BP202", f"{what} in a property is not supported by the embedded engine"))
 
 

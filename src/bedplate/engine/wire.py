@@ -55,7 +55,7 @@ def diff_of(response: Any, old_inputs: Properties, news: Properties) -> Diff:
         return Diff()
     before = bool(response.deleteBeforeReplace)
     if response.hasDetailedDiff:
-        found = {path: _FROM_KINDS[entry.kind] for path, entry in response.detailedDiff.items()}
+        found = {path: _kind_of(path, entry.kind) for path, entry in response.detailedDiff.items()}
     elif response.changes == response.DIFF_UNKNOWN:
         found = dict(diff_properties(old_inputs, news).properties)
     else:
@@ -68,6 +68,13 @@ def diff_of(response: Any, old_inputs: Properties, news: Properties) -> Diff:
     properties = {**kinds, **missing}
     quiet = response.changes == response.DIFF_SOME and not properties
     return Diff(properties, before, "the provider sees a change that it does not name" if quiet else "")
+
+
+def _kind_of(path: str, number: int) -> DiffKind:
+    if (kind := _FROM_KINDS.get(number)) is None:
+        summary = f"the plugin sees a difference in {path} of a kind that the protocol does not have: {number}"
+        raise BedplateError(Problem("BP244", summary, fix="use another version of the plugin"))
+    return kind
 
 
 def _kind(path: str, old: Properties, new: Properties) -> DiffKind:
@@ -129,7 +136,10 @@ def incomplete_details(error: Incomplete) -> bytes:
     """The status that says: the resource exists, and did not come up."""
     reasons = [problem.summary for problem in error.problems]
     failed = provider_pb2.ErrorResourceInitFailed(
-        id=error.created.id, properties=to_struct(error.created.outputs), reasons=reasons
+        id=error.created.id,
+        properties=to_struct(error.created.outputs),
+        inputs=to_struct(error.inputs),
+        reasons=reasons,
     )
     detail = AnyMessage()
     detail.Pack(failed)
@@ -152,7 +162,8 @@ def incomplete_of(error: Any) -> Incomplete | None:
 def _incomplete(failed: Any, message: str) -> Incomplete:
     reasons = tuple(failed.reasons) or (message,)
     problems = (Problem("BP244", one_line(reason), detail=rest(reason)) for reason in reasons)
-    return Incomplete(Created(failed.id, from_struct(failed.properties)), *problems)
+    inputs = from_struct(failed.inputs)
+    return Incomplete(Created(failed.id, from_struct(failed.properties)), *problems, inputs=inputs)
 
 
 def one_line(text: str) -> str:

@@ -4,7 +4,8 @@
 Prints one JSON document, of every figure the least of the runs. Every run is a process that has loaded all it
 needs; `total_s` is the engine's call and `cpu_s` its processor time. `sdk` is the same program with a monitor that
 answers at once, so that the difference in processor time is what the engine adds: `engine_ms_per_resource`, which other
-programs on the machine do not distort. `written_bytes` counts every byte written by the process and its children. Where
+programs on the machine do not distort. `chain` is the processor time where each resource refers to the one before,
+which the SDK alone does in cubic time. `written_bytes` counts every byte written by the process and its children. Where
 `pulumi` is on PATH the same is done in the same run with the Pulumi CLI, a local backend and resources of its own that
 do nothing; `times_faster` compares.
 
@@ -59,8 +60,11 @@ class Nothing(Resource):
         """At once."""
 
 
-def program(size: int, changed: bool, own: bool = True) -> Callable[[], None]:
-    """Resources of ten properties each; every tenth is referred to by the nine after it."""
+def program(size: int, changed: bool, own: bool = True, every: int = 10) -> Callable[[], None]:
+    """Resources of ten properties each; every tenth is referred to by the nine after it.
+
+    With `every` of 1 each is referred to by the one after it, a chain.
+    """
 
     def run() -> None:
         import pulumi
@@ -69,16 +73,16 @@ def program(size: int, changed: bool, own: bool = True) -> Callable[[], None]:
         for number in range(size):
             props: dict[str, Any] = {f"p{i}": f"value {i} of {number}" for i in range(8)}
             props["size"] = 2 if changed and number == size - 1 else 1
-            if hub is not None and number % 10:
+            if hub is not None and (number % every or every == 1):
                 props["of"] = hub
             if own:
                 made: Any = pulumi.CustomResource(
                     Nothing.type, f"n{number}", {"name": f"n{number}", "address": None, **props}
                 )
-                hub = made.address if number % 10 == 0 else hub
+                hub = made.address if number % every == 0 else hub
             else:
                 stash = pulumi.Stash(f"n{number}", input=props)
-                hub = stash.output["p0"] if number % 10 == 0 else hub
+                hub = stash.output["p0"] if number % every == 0 else hub
 
     return run
 
@@ -167,7 +171,7 @@ def _warm_up(kind: str) -> None:
 
 
 def _engine(kind: str) -> Engine:
-    if kind == "embedded":
+    if kind in {"embedded", "chain"}:
         return EmbeddedEngine({Nothing.type: Nothing()})
     from bedplate.engine.pulumi import PulumiEngine
 
@@ -175,7 +179,7 @@ def _engine(kind: str) -> Engine:
 
 
 def _act(engine: Engine, stack: StackRef, kind: str, action: str, size: int) -> None:
-    run = program(size, action == "change", kind == "embedded")
+    run = program(size, action == "change", kind != "pulumi", 1 if kind == "chain" else 10)
     match action:
         case "destroy":
             engine.destroy(stack)
@@ -254,7 +258,8 @@ def compared(sizes: list[int], runs: int) -> dict[str, Any]:
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             embedded = with_sdk(figures("embedded", size, runs), size, runs, Path(folder))
-        report[str(size)] = {"embedded": embedded}
+        chain = figures("chain", size, 1)
+        report[str(size)] = {"embedded": embedded, "chain": {a: chain[a]["cpu_s"] for a in ACTIONS}}
         if shutil.which("pulumi"):
             pulumi = report[str(size)]["pulumi"] = figures("pulumi", size, runs)
             report[str(size)]["times_faster"] = {a: _ratio(pulumi[a], embedded[a], "total_s") for a in ACTIONS}

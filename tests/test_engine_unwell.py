@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from bedplate.engine import Created, EmbeddedEngine, Properties, ReadResult
+from bedplate.engine.faults import hushed
 from bedplate.engine.provider import Incomplete
+from bedplate.engine.state import ResourceState
+from bedplate.engine.values import Secret
 from bedplate.problems import BedplateError, Problem
 from engine_cloud import Bench, PlainThing, Thing, bench_in, build, ops, refused
 
@@ -154,3 +157,21 @@ def test_a_short_secret_is_not_masked_everywhere(tmp_path: Path) -> None:
     bench.engine = EmbeddedEngine({Thing.type: Talking(bench, "create")}, environment={})
     program = build([{"name": "a", "props": {"password": "log"}, "secret": ["password"]}])
     assert "cannot log in with log" in refused(lambda: bench.engine.up(bench.stack, program, {}), "BP205").summary
+
+
+@pytest.mark.parametrize(
+    ("secret", "said", "told"),
+    [
+        ("two\nlines", r"it said 'two\nlines'", "it said '[secret]'"),
+        ("''''", "it's bad", "it's bad"),
+        (12345, "port 12345 is taken", "port [secret] is taken"),
+        ({"deep": ["wood"]}, "no wood here", "no [secret] here"),
+        (True, "True enough", "True enough"),
+    ],
+)
+def test_what_a_message_would_quote_of_a_secret(secret: Any, said: str, told: str) -> None:
+    """Texts as they are and as `repr` and JSON write them, numbers, at any depth; nothing else."""
+    state = ResourceState("urn:pulumi:dev::shop::t::a", "t", True, inputs={"x": Secret(secret)})
+    quiet = hushed(BedplateError(Problem("BP205", f"a: {said}")), state)
+    assert isinstance(quiet, BedplateError)
+    assert quiet.problems[0].summary == f"a: {told}"

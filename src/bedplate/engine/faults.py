@@ -74,11 +74,11 @@ def _secrets(value: Any, inside: bool = False) -> Iterator[str]:
         case list() | tuple():
             for item in value:
                 yield from _secrets(item, inside)
-        case str() | int() | float() if inside and not isinstance(value, bool) and len(str(value)) >= SHORTEST:
+        case str() if inside and len(value) >= SHORTEST:
+            # As it is, and as `repr` and JSON write it, for texts with line ends and quotes.
+            yield from (value, repr(value)[1:-1], json.dumps(value)[1:-1])
+        case int() | float() if inside and len(str(value)) >= SHORTEST and not isinstance(value, bool):
             yield str(value)
-            # As `repr` and JSON write it, for texts with line ends and quotes.
-            yield repr(value).strip("'\"")
-            yield json.dumps(value).strip('"')
 
 
 def _masked(problem: Problem, texts: list[str]) -> Problem:

@@ -141,7 +141,7 @@ class Operations:
             else:
                 made, failure = self._made("updating", moment, lambda: Created(old.id, resource.update(*arguments)))
                 outputs = made.outputs
-            state, failure = _came_up(replace(new, outputs=self.marked(resource, new, outputs)), failure)
+            state, failure = _came_up(replace(new, outputs=self.marked(resource, new, outputs)), failure, old)
             state = self.stamp(state)
             self.record(Put(state), Settle(new.urn))
             if failure is not None:
@@ -296,11 +296,13 @@ def _nameless(new: ResourceState, id: object, outputs: Mapping[str, Any]) -> Pro
     )
 
 
-def _came_up(state: ResourceState, failure: Incomplete | None) -> tuple[ResourceState, Incomplete | None]:
+def _came_up(
+    state: ResourceState, failure: Incomplete | None, *olds: ResourceState
+) -> tuple[ResourceState, Incomplete | None]:
     """The resource with what it failed with, so that the next run tries an update; and the error to raise then."""
     if failure is None:
         return state, None
-    error = cast(Incomplete, hushed(failure, state))
+    error = cast(Incomplete, hushed(failure, state, *olds))
     return replace(state, extra={**state.extra, INIT_ERRORS: [problem.summary for problem in error.problems]}), error
 
 

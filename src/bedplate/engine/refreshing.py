@@ -73,21 +73,26 @@ def refreshed(operations: Operations, resource: Resource, old: ResourceState) ->
 
 def _seen(operations: Operations, resource: Resource, old: ResourceState) -> ResourceState | None:
     """The resource as it is now, with what is wrong with it where it exists and did not come up; None for none."""
-    reasons: list[str] = []
+    trouble: Incomplete | None = None
     try:
         found = resource.read(old.id, plain(old.inputs), plain(old.outputs))
     except Incomplete as error:
-        made, unwell = error.created, cast(Incomplete, hushed(error, old))
-        found, reasons = ReadResult(made.id, error.inputs, made.outputs), [each.summary for each in unwell.problems]
-        operations.emit(Event("log", message=f"{old.name} exists and is not well: {'; '.join(reasons)}"))
+        found, trouble = ReadResult(error.created.id, error.inputs, error.created.outputs), error
     if found is None:
         return None
-    extra = {key: value for key, value in old.extra.items() if key != INIT_ERRORS}
-    state = replace(old, extra={**extra, INIT_ERRORS: reasons} if reasons else extra)
     # A type that does not say which inputs it would have been made with keeps those it was made with.
     inputs = annotate(found.inputs, old.inputs) if found.inputs and not old.external else old.inputs
-    state = replace(state, inputs=inputs, id=old.id if old.delete else found.id)
-    return replace(state, outputs=operations.marked(resource, state, found.outputs))
+    extra = {key: value for key, value in old.extra.items() if key != INIT_ERRORS}
+    state = replace(old, inputs=inputs, id=old.id if old.delete else found.id, extra=extra)
+    state = replace(state, outputs=operations.marked(resource, state, found.outputs))
+    return state if trouble is None else _unwell(operations, state, old, trouble)
+
+
+def _unwell(operations: Operations, state: ResourceState, old: ResourceState, trouble: Incomplete) -> ResourceState:
+    quiet = cast(Incomplete, hushed(trouble, state, old))
+    reasons = [problem.summary for problem in quiet.problems]
+    operations.emit(Event("log", message=f"{old.name} exists and is not well: {'; '.join(reasons)}"))
+    return replace(state, extra={**state.extra, INIT_ERRORS: reasons})
 
 
 def _drift(old: ResourceState, new: ResourceState) -> Diff:

@@ -74,6 +74,9 @@ class Box(Resource):
         if not (self.folder / id).exists():
             return None
         news = json.loads((self.folder / id).read_text())
+        if (self.folder / "damp").exists():
+            made = Created(id, {**self._outputs(id, news), "label": "damp"})
+            raise Incomplete(made, Problem("BP244", f"{made.outputs['key']} has come off"), inputs=news)
         return ReadResult(id, news, self._outputs(id, news))
 
     def update(self, id: str, old_inputs: Properties, old_outputs: Properties, news: Properties) -> Properties:

@@ -170,6 +170,16 @@ def test_a_resource_that_did_not_come_up_is_recorded_and_changed_by_the_next_run
     assert "initErrors" not in next(r for r in shop.state()["resources"] if r["type"] == Box.type)
 
 
+def test_a_refresh_of_what_is_not_well_keeps_what_is_secret(shop: Shop) -> None:
+    """Of a resource that a plugin reads and finds not well, outputs and reasons are recorded, without its secrets."""
+    shop.up(boxes({"name": "a"}))
+    (shop.folder("things") / "damp").touch()
+    shop.engine.refresh(shop.stack)
+    box = next(r for r in shop.state()["resources"] if r["type"] == Box.type)
+    assert (box["outputs"]["label"], box["initErrors"]) == ("damp", ["[secret] has come off"])
+    assert "ciphertext" in box["outputs"]["key"]
+
+
 def test_a_create_whose_plugin_died_is_never_done_twice(shop: Shop) -> None:
     """The create stays pending, and the next run stops and names it instead of making another."""
     with pytest.raises(BedplateError, match="ended with status 3 during Create"):

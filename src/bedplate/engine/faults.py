@@ -50,7 +50,9 @@ def hushed(error: Exception, *states: ResourceState) -> Exception:
     What a provider did not explain becomes BP207 then, which has no other text than its own.
     """
     texts = sorted({text for state in states for text in _secrets([state.inputs, state.outputs])}, key=len)[::-1]
-    problems = problems_of(states[0].name, states[0].type, error)
+    problems = (
+        error.problems if isinstance(error, BedplateError) else (_unexplained(states[0].name, states[0].type, error),)
+    )
     masked = tuple(_masked(problem, texts) for problem in problems)
     if masked == problems:
         return error

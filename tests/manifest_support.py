@@ -8,16 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import settings
 
 from bedplate.blueprint.model import Blueprint
 from bedplate.blueprint.resolve import resolve
 from bedplate.manifest import load
 from bedplate.manifest.schema import model_schema
-
-# On a busy machine an example may take longer than hypothesis' default of 200 ms; no test here is about time.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "agent.yaml.example"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bedplate.access import (
@@ -30,8 +30,6 @@ CASES = Path(__file__).parent / "cases" / "access"
 URLS = yaml.safe_load((CASES / "urls.yaml").read_text("utf-8"))
 DECISIONS = yaml.safe_load((CASES / "decisions.yaml").read_text("utf-8"))
 
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 patterns = st.text("ab/*", max_size=8)
 texts = st.text("ab/", max_size=10)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from access_support import scope_set
@@ -23,9 +23,6 @@ from bedplate.access.reach import Link, Reach, Source, Thing
 
 FOLDER = Path(__file__).parent / "cases" / "access" / "findings"
 CASES = [case for file in sorted(FOLDER.glob("*.yaml")) for case in yaml.safe_load(file.read_text("utf-8"))]
-
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 
 def texts(alphabet: str, longest: int) -> list[str]:

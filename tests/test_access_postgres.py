@@ -278,7 +278,7 @@ def check_deletes(database: Database, row: Row) -> None:
     assert database.any_of("delete", "DELETE FROM @") == database.allows("delete", row)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(st.lists(grants(), min_size=1, max_size=5), st.lists(rows, min_size=3, max_size=6), st.data())
 def test_postgres_decides_as_the_model(uri: str, found: list[Grant], some: list[Row], data: st.DataObject) -> None:
     """For random scopes, rows and statements the server lets through what decide allows, and reads back equal."""

@@ -247,7 +247,7 @@ def test_no_time_is_no_proof() -> None:
     assert isinstance(honest, Wider)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scope_sets, st.data())
 def test_cedar_confirms_each_witness(old: ScopeSet, data: st.DataObject) -> None:
     """The Cedar engine, asked about both sides' compiled policies, never disagrees with the decider on a witness."""

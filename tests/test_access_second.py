@@ -15,7 +15,7 @@ from test_access_prove import changed, never_spent, scope_sets
 pytest.importorskip("cvc5", reason="the second opinion needs the extra `proof`")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scope_sets, st.data())
 def test_cvc5_and_the_prover_agree(old: ScopeSet, data: st.DataObject) -> None:
     """Whatever the one proves, the other does not contradict."""

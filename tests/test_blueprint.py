@@ -520,7 +520,7 @@ def test_an_overlay_may_not_raise_a_limit(tmp_path: Path, base: Any, overlay: An
 globs = st.text("ab*", min_size=1, max_size=4).filter(lambda text: "**" not in text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(globs, min_size=1, max_size=3, unique=True), st.lists(globs, min_size=1, max_size=3, unique=True))
 def test_an_accepted_overlay_allows_nothing_new(
     tmp_path_factory: pytest.TempPathFactory, base: list[str], overlay: list[str]

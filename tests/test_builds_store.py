@@ -34,7 +34,7 @@ trees = st.dictionaries(paths.map("/".join), st.binary(max_size=40), min_size=1,
 
 
 @given(trees)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_tree_of_files_comes_back_as_it_was(files: dict[str, bytes]) -> None:
     """Whatever the files and their order are, the tree holds them byte by byte, and another folder gives the digest."""
     usable = {path: data for path, data in files.items() if not any(other.startswith(f"{path}/") for other in files)}

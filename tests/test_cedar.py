@@ -21,21 +21,21 @@ from bedplate.access.model import ScopeSet
 pytest.importorskip("cedarpy")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data())
 def test_cedar_decides_as_the_model_does(data: st.DataObject) -> None:
     """For random scopes and requests with odd values, the effect by Cedar is the effect by `decide`."""
     support.decided_alike(data)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(support.scope_sets())
 def test_what_is_compiled_fits_its_schema(scopes: ScopeSet) -> None:
     """Cedar's own validator accepts every policy against the schema that goes with it."""
     check(compile(scopes))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(support.scope_sets())
 def test_what_is_compiled_reads_back_as_the_scopes(scopes: ScopeSet) -> None:
     """The normal form of the scopes is what the reader makes of their policies."""
@@ -44,7 +44,7 @@ def test_what_is_compiled_reads_back_as_the_scopes(scopes: ScopeSet) -> None:
     assert {r.grant for r in validate(scopes, policies)} == {g.id for g in scopes.grants if g.budgets}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_the_normal_form_decides_as_the_scopes(data: st.DataObject) -> None:
     """Bringing scopes into their normal form changes no decision."""
@@ -54,7 +54,7 @@ def test_the_normal_form_decides_as_the_scopes(data: st.DataObject) -> None:
         assert decide(same, request).effect is decide(scopes, request).effect
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_pairs_of_policies_are_compared_as_the_engine_decides(data: st.DataObject) -> None:
     """A witness is decided higher by the new policies; where there is none, no request is. No judge disagrees."""

@@ -30,7 +30,7 @@ pytest.importorskip("cedarpy")
 GATEWAY = "arn:aws:bedrock-agentcore:us-east-1:111122223333:gateway/g"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_it_permits_what_the_scopes_grant_and_lists_the_rest(data: st.DataObject) -> None:
     """What scopes allow or ask for is permitted; where nothing but `ask` and limits is left out, nothing else is."""
@@ -46,7 +46,7 @@ def test_it_permits_what_the_scopes_grant_and_lists_the_rest(data: st.DataObject
         assert permitted == granted or not exact, request
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(support.pinned_sets())
 def test_it_fits_its_schema_and_reads_back(scopes: ScopeSet) -> None:
     """Cedar's validator accepts the policies, and they are read back as the projection of the scopes."""

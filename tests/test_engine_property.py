@@ -51,7 +51,7 @@ def _shape(things: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda thing: str(thing["name"]))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(edits)
 def test_cloud_state_and_a_fresh_deployment_agree_after_any_row_of_edits(row: list[tuple[Any, Any]]) -> None:
     """After every update, failed or not, state and cloud hold the same; and no step came before what it needs."""
@@ -76,7 +76,7 @@ def test_cloud_state_and_a_fresh_deployment_agree_after_any_row_of_edits(row: li
         assert bench.cloud.things == {}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(programs(), programs())
 def test_a_preview_foretells_the_update(first: list[Any], second: list[Any]) -> None:
     """The operations of a preview are those of the update that follows, on any two programs."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bedplate.evals import load_dataset, parse_dataset, unknown_tools
@@ -144,7 +144,6 @@ def test_case_digest(change: dict[str, Any], same: bool) -> None:
     assert (dataset([base]).cases[0].digest == dataset([{**base, **change}]).cases[0].digest) is same
 
 
-@settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_dataset_digest_ignores_order(shuffler: random.Random) -> None:
     """The order of cases in the file does not change the dataset's digest."""
@@ -202,7 +201,6 @@ def test_tools_that_do_not_exist() -> None:
     assert "docs.search" in problem.fix
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200), st.sampled_from(["yaml", "json", "jsonl"]))
 def test_any_text_is_read_or_refused(text: str, suffix: str) -> None:
     """Whatever a file holds, the loader gives a dataset or a BedplateError."""
@@ -213,7 +211,6 @@ def test_any_text_is_read_or_refused(text: str, suffix: str) -> None:
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 
 
-@settings(deadline=None)
 @given(st.recursive(_SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20))
 def test_json_is_read_as_the_standard_library_reads_it(value: Any) -> None:
     """The reader that keeps places gives the same values as `json.loads`."""

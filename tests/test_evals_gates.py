@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bedplate.blueprint.model import Gate
@@ -154,7 +154,6 @@ def test_every_quality_metric_is_in_the_manifest() -> None:
     assert all(DIRECTIONS[metric] == "min" for metric in QUALITY)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 6))
 async def test_measured_shares_are_shares(lost: int) -> None:
     """Every metric that the manifest calls a share is measured as one, `errors` too: no bound is out of reach."""
@@ -180,7 +179,6 @@ async def test_failed_gates_are_problems_with_exit_4() -> None:
     assert exit_of([]) is ExitCode.OK
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.sampled_from([0.5, 0.95]))
 def test_percentile_is_a_value_with_the_share_below(values: list[float], share: float) -> None:
     """The percentile is one of the values, and at least that share of them is no larger."""

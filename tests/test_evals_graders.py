@@ -71,7 +71,7 @@ def test_a_pattern_without_end_is_stopped() -> None:
     tools=st.lists(st.sampled_from(["docs.search", "refunds.pay", ""])),
     sources=st.lists(st.text(max_size=8)),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_grades_stay_between_0_and_1(row: dict[str, Any], output: str, tools: list[str], sources: list[str]) -> None:
     """Whatever the agent answers, no grader raises and every score lies from 0 to 1."""
     graded = grade_all(_case(row), reply({"output": output, "tools": tools, "sources": sources}))

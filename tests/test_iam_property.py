@@ -157,7 +157,7 @@ def never() -> bool:
     return False
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(pairs())
 def test_prover_agrees_with_brute_force_in_both_directions(case: tuple[Rules, Rules, tuple[str, ...], Kind]) -> None:
     """The prover finds what brute force finds, the evaluator confirms what it finds, and no pair is undecided."""
@@ -180,7 +180,7 @@ def test_prover_agrees_with_brute_force_in_both_directions(case: tuple[Rules, Ru
                 raise AssertionError(reason)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs(), st.randoms(use_true_random=False))
 def test_rewriting_changes_nothing(case: tuple[Rules, Rules, tuple[str, ...], Kind], random: Any) -> None:
     """Reordering statements, splitting them by action or resource, and merging policies never widens."""
@@ -209,7 +209,7 @@ def split(rules: Rules) -> Rules:
     return Rules(tuple(policies), rules.boundary)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs())
 def test_dropping_a_deny_never_narrows_and_dropping_an_allow_never_widens(
     case: tuple[Rules, Rules, tuple[str, ...], Kind],

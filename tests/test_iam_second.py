@@ -27,7 +27,7 @@ def test_cvc5_agrees_on_the_cases(case: dict[str, Any]) -> None:
         assert (oracle(old, new) == "wider") == isinstance(alone, Wider)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(pairs())
 def test_cvc5_never_contradicts(case: Any) -> None:
     """On random policies cvc5 agrees or does not know in its time."""

@@ -161,7 +161,7 @@ def test_the_first_line_without_a_head_counts(tmp_path: Path) -> None:
     assert log.releases()[0].status == "applied"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     ends=st.lists(st.sampled_from(["applied", "failed", "interrupted"]), min_size=1, max_size=5),
     words=st.text(max_size=40),

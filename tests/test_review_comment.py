@@ -114,7 +114,7 @@ def test_the_receipt_survives_every_text(text: str) -> None:
     assert read_receipt(comment(review, "github")) == receipt_of(review)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=60))
 def test_code_is_left_by_no_text(text: str) -> None:
     """Any text in a code span, also in a table, leaves exactly one code element, and nothing outside."""
@@ -124,7 +124,7 @@ def test_code_is_left_by_no_text(text: str) -> None:
     assert table.tags == {"table", "thead", "tbody", "tr", "th", "td", "code"}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=40) | st.sampled_from(TEXTS), max_size=5))
 def test_a_receipt_cannot_be_ended_from_inside(document: dict[str, str]) -> None:
     """Any JSON goes through a comment of HTML and comes back the same; it holds no `--` and no `>` of its own."""

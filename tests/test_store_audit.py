@@ -23,7 +23,7 @@ def filled(folder: str, users: list[str]) -> Store:
     return store
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     users=st.lists(st.sampled_from(["ada", "bob", ""]), min_size=1, max_size=8),
     forget=st.booleans(),
@@ -49,7 +49,7 @@ def test_any_change_is_found_at_its_row(users: list[str], forget: bool, data: st
         store.close()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(count=st.integers(2, 8), data=st.data())
 def test_removed_rows_are_found(count: int, data: st.DataObject) -> None:
     """A row taken out breaks the chain there; the last one shows by the head that was noted."""

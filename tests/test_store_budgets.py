@@ -19,7 +19,7 @@ CALLS = "import sys, pathlib\nfrom bedplate.store import Store, Use\nstore = Sto
 CALLS += "print(sum(store.reserve([Use('b', 1, 50, 3600)], f'{sys.argv[2]}-{n}') is None for n in range(40)))\n"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     window=st.integers(1, 20),
     limit=st.integers(0, 12),

@@ -11,7 +11,7 @@ import cedar_support as support
 pytest.importorskip("cedarpy")
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(st.data())
 def test_cedar_decides_as_the_model_does_at_length(data: st.DataObject) -> None:
     """Ten thousand random requests and more have one effect by the engine and by `decide`."""

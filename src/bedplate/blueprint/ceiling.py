@@ -74,7 +74,7 @@ class _Reader:
                     good = True
                     yield from self._grants(name, index, patterns, clauses, line(self.written.source.where(path)))
         if not good:
-            self.problems += wrong
+            self.problems += dict.fromkeys(wrong)
 
     def _grants(self, tool: str, index: int, patterns: Sequence[str], clauses: Clauses, where: str) -> Iterator[Grant]:
         scope = self.written.ceiling.allow[index]

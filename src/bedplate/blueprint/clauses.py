@@ -106,6 +106,16 @@ class ClauseReader:
             fix = "test it by `where` as well, e.g. {min: 0}: then a call without it is denied"
             raise Misfit("BP812", "a call without it would not count", fix)
 
+    def only(self, scope: Conditions) -> tuple[str, ...] | None:
+        """The arguments that may be given, where no others may. It says nothing of what is inside an object."""
+        if not scope.only:
+            return None
+        for written in scope.where:
+            if "." in written:
+                fix = "remove `only`, or test arguments that are not inside of another"
+                self._report(Misfit("BP819", "`only` would not keep out what stands beside it", fix), "where", written)
+        return tuple(sorted(scope.where))
+
     def _report(self, found: Misfit, clause: str, *rest: str) -> None:
         path = (*self.path, clause, *rest, *([found.word] if found.word else []))
         summary = f"`{rest[-1]}`: {found.summary}"
@@ -117,7 +127,7 @@ def clauses_of(reader: ClauseReader, scope: Conditions, operations: Sequence[Ope
     conditions = tuple(reader.tested("where", scope.where))
     ask = reader.asked(scope.ask, conditions)
     budgets = reader.limited(scope.limit, conditions)
-    only = tuple(sorted({path.split(".")[0] for path in scope.where})) if scope.only else None
+    only = reader.only(scope)
     if operations and reader.whole and not reader.problems:
         _usable(reader, operations, conditions, only)
     return Clauses(conditions, only, ask, budgets)

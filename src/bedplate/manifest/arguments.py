@@ -168,7 +168,7 @@ class Conditions(Section):
         min_length=1,
         description="What arguments must be, by path: dots are nesting. Others are free, without `only`.",
     )
-    only: bool = Field(default=False, description="No arguments may be given but those that `where` names.")
+    only: bool = Field(default=False, description="No arguments may be given but those that `where` names, without dots.")
     ask: Ask | None = Field(
         default=None, description="When a person must agree: `true`, or where one of these tests of arguments holds."
     )

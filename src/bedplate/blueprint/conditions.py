@@ -16,6 +16,7 @@ from bedplate.access.model import Claim, Kind, Present, Span, Spans, Subset, Tes
 from bedplate.access.values import network, number
 from bedplate.manifest.arguments import ArgumentTest
 from bedplate.manifest.words import did_you_mean
+from bedplate.manifest.yamltree import endless
 
 _ORDERED: dict[str, tuple[str, ...]] = {
     "integer": ("min", "max", "over", "under"),
@@ -203,7 +204,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _wrong(word: str, value: Any, kind: Kind) -> Misfit:
     shown = str(value).lower() if isinstance(value, bool) else str(value)
-    quoted = kind in ("integer", "decimal") and isinstance(value, str)
+    quoted = kind in ("integer", "decimal") and isinstance(value, str) and not endless(value)
     fix = "write the number without quotes" if quoted else f"write {_KINDS[kind]}"
     return Misfit("BP804", f"`{shown[:60]}` is not {_KINDS[kind]}", fix, word)
 

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema,
 
 from bedplate.manifest import units
 from bedplate.manifest.fields import Line, Lines, Section, kind_of, refuse, shaped
+from bedplate.manifest.yamltree import endless
 
 PATH = r"^[^.\s*]+(\.[^.\s*]+)*$"
 COLUMN = r"^[A-Za-z_][A-Za-z0-9_$]*$"
@@ -34,7 +35,9 @@ def _value(value: Any) -> Any:
 def _number(value: Any) -> Any:
     if not isinstance(value, int | float) or isinstance(value, bool):
         shown = f"`{value[:40]}`" if isinstance(value, str) else kind_of(value)
-        raise refuse("BP010", f"{shown} is no number", "write the number without quotes and unit")
+        beyond = isinstance(value, str) and endless(value)
+        fix = "write a finite number" if beyond else "write the number without quotes and unit"
+        raise refuse("BP010", f"{shown} is no number", fix)
     return value
 
 
@@ -168,7 +171,9 @@ class Conditions(Section):
         min_length=1,
         description="What arguments must be, by path: dots are nesting. Others are free, without `only`.",
     )
-    only: bool = Field(default=False, description="No arguments may be given but those that `where` names, without dots.")
+    only: bool = Field(
+        default=False, description="No arguments may be given but those that `where` names, without dots."
+    )
     ask: Ask | None = Field(
         default=None, description="When a person must agree: `true`, or where one of these tests of arguments holds."
     )

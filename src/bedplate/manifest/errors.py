@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bedplate.manifest.words import DATA_TYPES, TOOL_TYPES, VERBS, one_verb, suggest
-from bedplate.manifest.yamltree import Path
+from bedplate.manifest.yamltree import Path, endless
 from bedplate.problems import Problem, Where
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _wrong_type(expected: str, value: object, name: str, where: Where) -> Proble
     elif expected == "a list" and not isinstance(value, Mapping):
         fix = "write a list: one `- ` a line, or [a, b]"
     elif isinstance(value, str) and expected in ("a number", "a whole number"):
-        fix = "write the number without quotes and unit"
+        fix = "write a finite number" if endless(value) else "write the number without quotes and unit"
     return Problem("BP010", f"{name} must be {expected}, not {kind_of(value)}", where, fix=fix)
 
 

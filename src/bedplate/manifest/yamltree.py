@@ -7,6 +7,7 @@ refuses what a reviewer cannot see through: duplicate keys, tags, merge keys, se
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -151,7 +152,10 @@ def _short(tag: str) -> str:
 
 
 def _plain(text: str) -> Any:
-    """A plain scalar by YAML 1.2's core schema. Infinity and not-a-number stay text: nothing here may be either."""
+    """A plain scalar by YAML 1.2's core schema. Infinity and not-a-number stay text: nothing here may be either.
+
+    So does a number too large for a float, which would be infinity.
+    """
     match text:
         case "" | "~" | "null" | "Null" | "NULL":
             return None
@@ -165,8 +169,15 @@ def _plain(text: str) -> Any:
         if _BASED.fullmatch(text):
             return int(text, 0)
         if _FLOAT.fullmatch(text):
-            return float(text)
+            number = float(text)
+            return number if math.isfinite(number) else text
     return text
+
+
+def endless(text: str) -> bool:
+    """Whether a text is how YAML writes infinity, not-a-number, or a number too large for a float."""
+    form = text.lower().lstrip("+-")
+    return form in (".inf", ".nan") or bool(_FLOAT.fullmatch(text) and not math.isfinite(float(text)))
 
 
 def read(text: str, filename: str) -> Tree:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bedplate.access.findings import Finding, compare
+from bedplate.access.findings import STATEMENTS, Finding, compare
 from bedplate.blueprint.model import Blueprint, from_json, to_json
 from bedplate.blueprint.reach import documents, reach
 from bedplate.blueprint.resolve import resolve
@@ -67,6 +67,13 @@ def test_a_first_release_names_everything_behind_the_agent(tmp_path: Path) -> No
         "docs: docs (*.md, *.html; without drafts/*)",
         "tariffs: tariffs",
     }
+
+
+def test_what_stands_behind_a_tool_is_stated(old: Blueprint) -> None:
+    """No screen says of a tool that it may uses a table: the verbs of things and links are statements, all of them."""
+    found = reach(old)
+    verbs = {thing.verb for thing in found.things if thing.verb} | {link.verb for link in found.links}
+    assert {"asks", "uses", "runs"} <= verbs <= set(STATEMENTS)
 
 
 def test_a_source_of_one_file_has_that_file_only(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from bedplate.access.words import shown, written
 
 Effect = Literal["wider", "narrower", "unproved"]
 FIRST = "first release"
-STATEMENTS = ("runs", "connects to", "uses secret", "talks to", "reads", "asks for", "offers")
+STATEMENTS = ("runs", "connects to", "uses", "uses secret", "talks to", "reads", "asks", "asks for", "offers")
 """Verbs that are no grants: they say what is, not what may be asked for."""
 _ORDER = {"wider": 0, "unproved": 1, "narrower": 2}
 _NOTHING: Known = MappingProxyType({})

@@ -137,12 +137,23 @@ def _problem(detail: ErrorDetails, path: Path, source: Source) -> Problem:
         case "union_tag_not_found" | "union_tag_invalid":
             wanted = {"ask": "true or a mapping", "keys": "a list or a mapping"}.get(str(path[-1]), "text or a mapping")
             return _wrong_type(wanted, detail["input"], name, where)
+        case "too_short" | "string_too_short" | "too_long" | "string_too_long":
+            return _wrong_length(kind, context, name, where)
         case _:
             said = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             said = said[:1].lower() + said[1:]
             return Problem(
                 "BP013", f"{name}: the value should be {said}", where, fix="see the field's description in the schema"
             )
+
+
+def _wrong_length(kind: str, context: Mapping[str, Any], name: str, where: Where) -> Problem:
+    of = "characters" if kind.startswith("string") else "entries"
+    if kind.endswith("long"):
+        most = context["max_length"]
+        return Problem("BP013", f"{name} has more than {most:,} {of}", where, fix=f"write at most {most:,}")
+    fix = "write at least one, or remove the key" if of == "entries" else "write a value, or remove the key"
+    return Problem("BP013", f"{name} is empty", where, fix=fix)
 
 
 def _at(path: Path) -> str:

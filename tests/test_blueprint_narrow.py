@@ -71,3 +71,16 @@ def test_what_goes_beyond_the_base_is_shown(tmp_path: Path, base: list[Any], sta
         resolved(tmp_path, base, stage)
     assert {problem.code for problem in caught.value.problems} == {"BP113"}
     assert detail in caught.value.problems[0].detail
+
+
+def test_a_looser_bound_names_both_lines(tmp_path: Path) -> None:
+    """The problem stands at the overlay's line and says what the base has, and on which line or by default."""
+    stages = {"a": {"target": "local", "sandbox": {"pids": 65}, "limits": {"tokens": 200}}}
+    with pytest.raises(BedplateError) as caught:
+        blueprint_of(tmp_path, small(limits={"tokens": 100}, stages=stages))
+    lines = (tmp_path / "agent.yaml").read_text().splitlines()
+    details = {lines[p.where.line - 1].strip(): p.detail for p in caught.value.problems if p.where}
+    assert details == {
+        "pids: 65": "The base has 64 by default, the stage 65.",
+        "tokens: 200": f"The base has 100 on line {lines.index('  tokens: 100') + 1}, the stage 200.",
+    }

@@ -13,17 +13,15 @@ from bedplate.access import Grant, Never, Operation, ScopeSet
 from bedplate.access.automata import TooManyStates, witness
 from bedplate.access.prover import Prover, TimeUp, Unclear, patience
 from bedplate.access.words import shown, written
+from bedplate.blueprint.bounds import IN_BASE, loosened
 from bedplate.blueprint.model import DataSource
 from bedplate.blueprint.references import names_written
 from bedplate.manifest.data import Data, FilesData
 from bedplate.manifest.load import StageManifest
-from bedplate.manifest.models import Limits
 from bedplate.manifest.overlay import ANY
 from bedplate.manifest.tools import HttpTool, McpTool, PythonTool, SearchTool, SqlTool, Tool
 from bedplate.manifest.yamltree import Path
 from bedplate.problems import Problem, Where
-
-_IN_BASE = "make the change outside `stages`, where a reviewer sees it"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def widenings(base: StageManifest, stage: StageManifest, old: Access, new: Acces
         *_added(base, stage),
         *_changed(base, stage, tools),
         *_changed_data(base, stage, data),
-        *_limits(base, stage),
+        *loosened(base, stage),
         *_grants(stage, old, replace(new, grants=tuple(grant for grant in new.grants if grant.tool in granted))),
         *_never(stage, old.never, new.never),
         *_documents(stage, old.data, {name: source for name, source in new.data.items() if name in data}),
@@ -70,7 +68,7 @@ def _added(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
             if known is not None and item.name not in known:
                 where = stage.source.where((section, index))
                 summary = f"stage `{stage.name}` adds `{item.name}` to {section}; an overlay may only narrow"
-                yield Problem("BP114", summary, where, fix=f"declare it outside `stages`; {_IN_BASE}")
+                yield Problem("BP114", summary, where, fix=f"declare it outside `stages`; {IN_BASE}")
 
 
 def _changed(base: StageManifest, stage: StageManifest, names: Collection[str]) -> Iterator[Problem]:
@@ -84,7 +82,7 @@ def _changed(base: StageManifest, stage: StageManifest, names: Collection[str]) 
             where = stage.source.where(("tools", index, field))
             line = base.source.where(("tools", old_index, field)).line
             summary = f"stage `{stage.name}` changes `{field}` of tool `{tool.name}`; an overlay may only narrow"
-            yield Problem("BP113", summary, where, detail=f"The base has it on line {line}.", fix=_IN_BASE)
+            yield Problem("BP113", summary, where, detail=f"The base has it on line {line}.", fix=IN_BASE)
 
 
 def _redirected(old: Tool, new: Tool) -> list[str]:
@@ -115,7 +113,7 @@ def _changed_data(base: StageManifest, stage: StageManifest, names: Collection[s
             for field in _moved(before[source.name], source):
                 where = stage.source.where(("data", index, field))
                 summary = f"stage `{stage.name}` changes `{field}` of data `{source.name}`; an overlay may only narrow"
-                yield Problem("BP113", summary, where, fix=_IN_BASE)
+                yield Problem("BP113", summary, where, fix=IN_BASE)
 
 
 def _moved(old: Data, new: Data) -> list[str]:
@@ -123,21 +121,6 @@ def _moved(old: Data, new: Data) -> list[str]:
         return ["type"]
     fields = ("labels",) if isinstance(new, FilesData) else tuple(type(new).model_fields)
     return [name for name in fields if getattr(old, name) != getattr(new, name)]
-
-
-def _limits(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
-    """No bound is raised. A bound that is removed falls back to its default; cost has none."""
-    for name, field in Limits.model_fields.items():
-        old, new = getattr(base.manifest.limits, name), getattr(stage.manifest.limits, name)
-        key = field.alias or name
-        if any(of.source.lacks("limits", key) for of in (base, stage)):
-            continue
-        if old is not None and (new is None or new > old):
-            said = "removes" if new is None else "raises"
-            where = stage.source.tree.where(("stages", stage.name, "limits", key))
-            summary = f"stage `{stage.name}` {said} the limit `{key}`; an overlay may only lower it"
-            bound = f"The base has {old:g}, the stage {'none' if new is None else format(new, 'g')}."
-            yield Problem("BP113", summary, where, detail=bound, fix=f"write a lower one, or {_IN_BASE}")
 
 
 def _grants(stage: StageManifest, old: Access, new: Access) -> Iterator[Problem]:
@@ -152,7 +135,7 @@ def _grants(stage: StageManifest, old: Access, new: Access) -> Iterator[Problem]
             summary = f"stage `{stage.name}` widens `{grant.tool}`: {grant.verb} on `{grant.pattern}`"
             lines = ", ".join(f"`{written(g)}` ({g.where})" for g in same) or "nothing"
             detail = f"The base grants {grant.verb} on {lines}; {beyond}."
-            yield Problem("BP113", summary, _place(grant.where), detail=detail, fix=f"narrow the scope, or {_IN_BASE}")
+            yield Problem("BP113", summary, _place(grant.where), detail=detail, fix=f"narrow the scope, or {IN_BASE}")
 
 
 def _beyond(prover: Prover, grant: Grant) -> str:
@@ -196,7 +179,7 @@ def _documents(stage: StageManifest, old: Mapping[str, DataSource], new: Mapping
         if fresh or source.root != before.root:
             what = f"adds {len(fresh)} documents, such as `{fresh[0]}`" if fresh else "moves the folder"
             summary = f"stage `{stage.name}` widens the data source `{name}`: it {what}"
-            fix = f"narrow it by `include` or `exclude`, or {_IN_BASE}"
+            fix = f"narrow it by `include` or `exclude`, or {IN_BASE}"
             detail = f"The base has it at {before.where}."
             yield Problem("BP113", summary, _written(stage, "data", name), detail=detail, fix=fix)
 

@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from bedplate.access.findings import STATEMENTS, Finding, compare
+from bedplate.access.reach import Reach
 from bedplate.blueprint.model import Blueprint, from_json, to_json
 from bedplate.blueprint.reach import documents, reach
 from bedplate.blueprint.resolve import resolve
 from bedplate.manifest import load
-from manifest_support import CASES, example_project, write_files
+from manifest_support import CASES, CEILING, example_project, write_files
 
 STAGE = "staging"
 TABLE = yaml.safe_load((CASES.parent / "access" / "reach.yaml").read_text("utf-8"))
@@ -58,7 +59,14 @@ def test_a_first_release_names_everything_behind_the_agent(tmp_path: Path) -> No
     new = edited(tmp_path, {}, {})
     found = compare(None, reach(new), documents(new))
     assert {f.effect for f in found} == {"wider"}
-    assert {f.subject for f in found} == {*(tool.name for tool in new.tools), "memory", "model", "state", "sandbox"}
+    assert {f.subject for f in found} == {
+        *(tool.name for tool in new.tools),
+        "memory",
+        "model",
+        "state",
+        "sandbox",
+        "accept",
+    }
     secrets = {f.object for f in found if f.verb == "uses secret"}
     models = {"anthropic-api-key for anthropic", "openai-api-key for openai"}
     tools = {"tickets-token as TICKETS_TOKEN", "calendar-token as credentials", "orders-key as credentials"}
@@ -74,6 +82,36 @@ def test_what_stands_behind_a_tool_is_stated(old: Blueprint) -> None:
     found = reach(old)
     verbs = {thing.verb for thing in found.things if thing.verb} | {link.verb for link in found.links}
     assert {"asks", "uses", "runs"} <= verbs <= set(STATEMENTS)
+
+
+def test_a_looser_ceiling_is_wider(old: Blueprint, tmp_path: Path) -> None:
+    """What a ceiling lets through and did not is a finding with a request, one that is stricter the other way round."""
+    strict = CEILING.replace('- {tool: "*", call: "*"}', "- {tool: refunds, call: refund, where: {amount: {max: 500}}}")
+    strict = strict.replace('"*.drop_*"', '"*.dro*"')
+    tight = reach(edited(tmp_path, {}, {"ceiling.yaml": strict}))
+    found = [f for f in compare(tight, reach(old)) if f.subject == "ceiling"]
+    assert {(f.effect, f.verb, f.where) for f in found} == {("wider", "lets through", "agent.yaml:239")}
+    assert {"tickets call *", "refunds call *", "call *.dro*"} <= {f.object for f in found}
+    assert all(" call *" in f.object or f.object == "call *.dro*" for f in found)
+    assert any("500.01" in f.witness for f in found)
+    back = [f for f in compare(reach(old), tight) if f.subject == "ceiling"]
+    assert {(f.effect, f.object) for f in back} == {("narrower", f.object) for f in found}
+
+
+def test_a_ceiling_that_says_the_same_is_the_same(old: Blueprint, tmp_path: Path) -> None:
+    """A ceiling that is written in another order, or applies to a new tool, gives no finding of its own."""
+    lines = CEILING.splitlines()
+    turned = "\n".join([*lines[:3], *reversed(lines[3:-2]), *lines[-2:]])
+    assert compare(reach(old), reach(edited(tmp_path / "a", {}, {"ceiling.yaml": turned}))) == ()
+    tool = "  - {name: days, type: mcp, url: 'https://a.example/m', scopes: [{call: a}]}\n"
+    more = {"  - name: calendar\n": tool + "  - name: calendar\n"}
+    found = compare(reach(old), reach(edited(tmp_path / "b", more, {})))
+    assert {f.subject for f in found} == {"days"}
+
+
+def test_a_stage_that_goes_away_only_narrows(old: Blueprint) -> None:
+    """Where nothing is granted any more it widens nothing that the ceiling is gone too."""
+    assert {f.effect for f in compare(reach(old), Reach())} == {"narrower"}
 
 
 def test_a_source_of_one_file_has_that_file_only(tmp_path: Path) -> None:

@@ -13,14 +13,18 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from bedplate.access.gains import TIME_IS_UP, Gain, Known, gains, new_document
+from bedplate.access.gains import TIME_IS_UP, Gain, Known, beyond, gains, new_document
+from bedplate.access.model import ScopeSet
 from bedplate.access.prover import Oracle, Prover, Spent, TimeUp, Unclear, patience
 from bedplate.access.reach import Link, Reach, Source, Thing
 from bedplate.access.words import shown, written
 
 Effect = Literal["wider", "narrower", "unproved"]
 FIRST = "first release"
-STATEMENTS = ("runs", "connects to", "uses", "uses secret", "talks to", "reads", "asks", "asks for", "offers")
+STATEMENTS = (
+    *("runs", "connects to", "uses", "uses secret", "talks to", "reads", "asks", "asks for", "offers"),
+    *("lets through", "lets stand"),
+)
 """Verbs that are no grants: they say what is, not what may be asked for."""
 _ORDER = {"wider": 0, "unproved": 1, "narrower": 2}
 _NOTHING: Known = MappingProxyType({})
@@ -30,10 +34,10 @@ _NOTHING: Known = MappingProxyType({})
 class Finding:
     """One way in which a stage may do more, or less, than before. `unproved` counts as wider.
 
-    `subject` is a tool's name, `memory`, `model` or `approvals`; `verb` that of a grant, or one of `STATEMENTS`;
-    `object` the pattern or thing as the manifest writes it; `behind` what stands behind the subject. `witness` is one
-    concrete request that is allowed now and was not, for `narrower` the other way round. `reason` says why it is
-    unproved, or what changed. `where` is `agent.yaml:LINE`, "" where the line is gone.
+    `subject` is a tool's name, `memory`, `model`, `approvals`, `ceiling` or `accept`; `verb` that of a grant, or one of
+    `STATEMENTS`; `object` the pattern or thing as the manifest writes it; `behind` what stands behind the subject.
+    `witness` is one concrete request that is allowed now and was not, for `narrower` the other way round. `reason` says why
+    it is unproved, or what changed. `where` is `agent.yaml:LINE`, "" where the line is gone.
     """
 
     effect: Effect
@@ -92,12 +96,18 @@ def _more(old: Reach, new: Reach, look: _Look, *, back: bool = False) -> Iterato
         if (link.subject, link.verb, link.object) not in linked:
             yield Finding("wider", link.subject, link.verb, link.object, _behind(tools, link), where=link.where)
     yield from _sources(old, new, look, back=back)
+    yield from _ceiling(old, new, look, back=back)
+    for entry in new.answered:
+        if not any(was.gap == entry.gap and was.until >= entry.until for was in old.answered):
+            gap = f"{entry.gap} until {entry.until}"
+            yield Finding("wider", "accept", "lets stand", gap, reason=entry.by, where=entry.where)
 
 
 def _less(old: Reach, new: Reach, look: _Look) -> Iterator[Finding]:
     """What only the old reach has. The line is that of the like in the new one, else of the tool or model."""
     alike = {(link.subject, link.verb): link.where for link in new.links}
     lines = {what.subject: what.where for what in new.links} | {thing.name: thing.where for thing in new.things}
+    lines |= {"ceiling": new.ceiling.where} if new.ceiling else {}
     for finding in _more(new, old, look, back=True):
         # Whatever is wider has a finding of its own, so that a doubt here is not about that.
         reason = f"at most: {finding.reason}" if finding.effect == "unproved" else finding.reason
@@ -151,6 +161,39 @@ def _documents(source: Source) -> tuple[object, ...]:
 
 def _reads(effect: Effect, source: Source, witness: str = "", reason: str = "") -> Finding:
     return Finding(effect, source.tool, "reads", source.text, witness=witness, reason=reason, where=source.where)
+
+
+def _ceiling(old: Reach, new: Reach, look: _Look, *, back: bool) -> Iterator[Finding]:
+    """What the ceiling does not keep out any more. Where nothing is granted there is nothing to keep out."""
+    was, now = old.ceiling, new.ceiling
+    if was is None or not new.scopes.grants:
+        return
+    if now is None:
+        reason = f"{'now' if back else 'was'} {was.path}"
+        yield Finding("wider", "ceiling", "lets through", "everything", reason=reason)
+        return
+    for gain in gains(*_under(old, new, (old if back else new)), look.known, look.spent):
+        effect: Effect = "wider" if gain.request else "unproved"
+        witness = shown(gain.grant, gain.request) if gain.request else ""
+        what = f"{gain.grant.tool} {gain.grant.verb} {written(gain.grant)}"
+        reason = _why(gain, back=back)
+        yield Finding(effect, "ceiling", "lets through", what, witness=witness, reason=reason, where=now.where)
+    kept = [never.pattern for never in now.scopes.never]
+    for pattern in sorted({never.pattern for never in was.scopes.never if beyond(never.pattern, kept)}):
+        reason = f"`never` {'added' if back else 'removed'}"
+        yield Finding("wider", "ceiling", "lets through", f"call {pattern}", reason=reason, where=now.where)
+
+
+def _under(old: Reach, new: Reach, planned: Reach) -> tuple[Reach, Reach]:
+    """Both ceilings over the tools that both agents have, as they are planned: only the ceilings may differ."""
+    names = {thing.name for thing in old.things} & {thing.name for thing in new.things}
+    things = tuple(thing for thing in planned.things if thing.name in names)
+    never = new.ceiling.scopes.never if new.ceiling else ()
+    most = []
+    for reach in (old, new):
+        grants = (grant for grant in (reach.ceiling.scopes.grants if reach.ceiling else ()) if grant.tool in names)
+        most.append(Reach(ScopeSet(tuple(grants), never, planned.scopes.operations), things))
+    return most[0], most[1]
 
 
 def _changed(old: Reach, new: Reach) -> Iterator[Finding]:

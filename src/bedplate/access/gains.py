@@ -142,6 +142,14 @@ class _Search:
         return [f"{grant.tool}.{name}" for verb, name in known if verb == grant.verb]
 
 
+def beyond(pattern: str, kept: Sequence[str]) -> bool:
+    """Whether a pattern matches what none of the others does; where that is not known, it is said that it does."""
+    try:
+        return witness([pattern], kept) is not None
+    except TooManyStates:
+        return True
+
+
 def _meet(globs: list[str], dot: str) -> bool:
     """Whether one operation is named by all of them; where that is not known, it is said that it may be."""
     try:

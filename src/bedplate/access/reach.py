@@ -53,10 +53,31 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Most:
+    """The ceiling of an organisation: `scopes` as they apply to the agent's tools, `path` of the file that says it."""
+
+    scopes: ScopeSet
+    path: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A gap, a risk or a `clause`, that somebody answers for until the end of a day (ISO 8601); `by`: who, and why."""
+
+    gap: str
+    until: str
+    by: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
 class Reach:
-    """All that the agent of one stage may do."""
+    """All that the agent of one stage may do, and what keeps it from being given more."""
 
     scopes: ScopeSet = field(default_factory=ScopeSet)
     things: tuple[Thing, ...] = ()
     links: tuple[Link, ...] = ()
     sources: tuple[Source, ...] = ()
+    ceiling: Most | None = None
+    answered: tuple[Answered, ...] = ()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
-from bedplate.access.reach import Link, Reach, Source, Thing
+from bedplate.access.reach import Answered, Link, Most, Reach, Source, Thing
 from bedplate.blueprint.files import DOCUMENTS
 from bedplate.blueprint.model import (
     BUILT_IN,
@@ -47,7 +47,8 @@ def reach(blueprint: Blueprint) -> Reach:
         where = next((grant.where for grant in blueprint.scopes.grants if grant.tool == "memory"), "")
         things.append(Thing("memory", "memory", behind="facts about the user", operations=_MEMORY, where=where))
     links = (*_model(blueprint), *_stores(blueprint), *(link for tool in blueprint.tools for link in _secrets(tool)))
-    return Reach(blueprint.scopes, tuple(things), links, sources)
+    most = Most(ceiling.scopes, ceiling.path, ceiling.where) if (ceiling := blueprint.ceiling) else None
+    return Reach(blueprint.scopes, tuple(things), links, sources, most, tuple(_answered(blueprint)))
 
 
 def written_at(blueprint: Blueprint, *paths: str) -> str:
@@ -59,6 +60,12 @@ def written_at(blueprint: Blueprint, *paths: str) -> str:
 def documents(blueprint: Blueprint) -> dict[str, tuple[str, ...]]:
     """The paths of the documents of each data source, below its root: what witnesses are taken from first."""
     return {s.name: tuple(_below(blueprint, s, file.path) for file in s.files) for s in blueprint.data}
+
+
+def _answered(blueprint: Blueprint) -> Iterator[Answered]:
+    for entry in blueprint.accept:
+        gap = f"clause {entry.clause}" if entry.clause else f"risk {entry.risk}"
+        yield Answered(gap, entry.until, f"{entry.owner}: {entry.reason}", entry.where)
 
 
 def _own_things(blueprint: Blueprint) -> Iterator[Thing]:

@@ -36,8 +36,8 @@ class Finding:
 
     `subject` is a tool's name, `memory`, `model`, `approvals`, `ceiling` or `accept`; `verb` that of a grant, or one of
     `STATEMENTS`; `object` the pattern or thing as the manifest writes it; `behind` what stands behind the subject.
-    `witness` is one concrete request that is allowed now and was not, for `narrower` the other way round. `reason` says why
-    it is unproved, or what changed. `where` is `agent.yaml:LINE`, "" where the line is gone.
+    `witness` is one concrete request that is allowed now and was not, for `narrower` the other way round. `reason` says
+    why it is unproved, or what changed. `where` is `agent.yaml:LINE`, "" where the line is gone.
     """
 
     effect: Effect

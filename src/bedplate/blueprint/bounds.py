@@ -39,7 +39,7 @@ class _Bound:
 def loosened(base: StageManifest, stage: StageManifest) -> Iterator[Problem]:
     """Every bound that the stage raises, removes or loosens."""
     for bound in _bounds(base.manifest, stage.manifest):
-        if bound.wider and not any(of.source.lacks(*bound.path) for of in (base, stage)):
+        if bound.wider and all(of.source.whole_at(*bound.path) for of in (base, stage)):
             where = stage.source.tree.where(("stages", stage.name, *bound.path))
             detail = f"The base has {bound.old}{_line(base, bound.path)}, the stage {bound.new}."
             yield Problem("BP113", _summary(stage.name, bound), where, detail=detail, fix=_fix(bound))

@@ -26,8 +26,16 @@ _NAMED = 3
 
 
 def changes_of(steps: Iterable[Step], blueprint: Blueprint, file: str) -> list[Change]:
-    """One change for each thing that changes; a replacement's three steps become one. `file` names the manifest."""
-    return [_change(step.op, step, blueprint, file) for step in steps if step.op in SYMBOLS]
+    """One change for each thing that changes; a replacement's three steps become one. `file` names the manifest.
+
+    Steps that run side by side end in any order: those of one kind are told by name.
+    """
+    told = [step for step in steps if step.op in SYMBOLS]
+    names: dict[tuple[str, str], list[Step]] = {}
+    for step in sorted(told, key=lambda step: step.name, reverse=True):
+        names.setdefault((step.op, step.type), []).append(step)
+    ordered = [names[step.op, step.type].pop() for step in told]
+    return [_change(step.op, step, blueprint, file) for step in ordered]
 
 
 def _gateway_blueprint(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
